@@ -1,0 +1,57 @@
+"""Writing files so that no half-written one is ever seen under its own name."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from options import UserError
+
+
+def make_folder(path):
+    """Makes the folder `path`, unless it is there.
+
+    Raises:
+        UserError: it cannot be made, or cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path}: cannot be a folder, since a file stands in its way") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written to: permission denied")
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path`, which is renamed to `path` once the block has succeeded.
+
+    The temporary name keeps the suffix, by which libraries choose the format. The content is synced to the disk
+    before the rename. When the block fails, the temporary file is removed and an older `path` stays untouched.
+    Missing folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Writes `text` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def is_temporary(path):
+    """Whether `path` is a temporary file of `atomic_path`."""
+    return path.name.startswith(".") and ".part" in path.suffixes
+
+
+def outdated(target, source):
+    """Whether `target` is missing or older than `source`."""
+    return not target.exists() or target.stat().st_mtime < source.stat().st_mtime

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from images import find_images, read_image, read_image_with_alpha, to_uint8, write_image
+from options import UserError
+from tests.conftest import make_photo, save_photo
+
+
+def test_find_images_takes_every_case_and_no_other_files(tmp_path):
+    for name in ("b.PNG", "a.jpg", "c.Tiff", "below/d.webp"):
+        save_photo(tmp_path / name, make_photo(4, 4))
+    (tmp_path / "notes.txt").write_text("")
+    assert [path.name for path in find_images(tmp_path)] == ["a.jpg", "b.PNG", "c.Tiff"]
+    assert [path.name for path in find_images(tmp_path, recursive=True)] == ["a.jpg", "b.PNG", "d.webp", "c.Tiff"]
+
+
+def test_a_missing_and_an_empty_folder_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: there is no such folder"):
+        find_images(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=f"{tmp_path}: there are no images in it"):
+        find_images(tmp_path)
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    photo = make_photo(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
+    Image.fromarray(photo).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "turned.png"), np.rot90(photo, -1))
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("P", "png"), ("1", "png"), ("LA", "png"), ("CMYK", "jpg")])
+def test_every_mode_is_read_as_rgb(tmp_path, mode, suffix):
+    image = Image.fromarray(make_photo(5, 7)).convert(mode)
+    image.save(tmp_path / f"photo.{suffix}")
+    rgb = read_image(tmp_path / f"photo.{suffix}")
+    assert rgb.shape == (5, 7, 3)
+    assert rgb.dtype == np.uint8
+    if mode == "L":
+        assert np.array_equal(rgb[..., 0], np.asarray(image))
+
+
+def test_16_bit_grey_is_reduced_not_clipped(tmp_path):
+    Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16)).save(tmp_path / "grey.png")
+    assert read_image(tmp_path / "grey.png")[0, :, 1].tolist() == [0, 100, 255]
+
+
+def test_alpha_is_returned_where_there_is_any(tmp_path):
+    rgba = np.dstack([make_photo(3, 4), np.arange(12, dtype=np.uint8).reshape(3, 4)])
+    write_image(tmp_path / "a.png", rgba)
+    rgb, alpha = read_image_with_alpha(tmp_path / "a.png")
+    assert np.array_equal(np.dstack([rgb, alpha]), rgba)
+    write_image(tmp_path / "b.png", rgba[..., :3])
+    assert read_image_with_alpha(tmp_path / "b.png")[1] is None
+
+
+def test_an_unreadable_image_is_named_with_its_cause(tmp_path):
+    whole = save_photo(tmp_path / "whole.png", make_photo(50, 50)).read_bytes()
+    for name, content, cause in (("text.png", b"no image", "not an image"), ("empty.jpg", b"", "not an image"),
+                                 ("cut.png", whole[:len(whole) // 2], "truncated")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=f"{tmp_path / name}: cannot be read as an image: .*{cause}"):
+            read_image(tmp_path / name)
+    with pytest.raises(UserError, match=r"gone\.png: No such file"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_values_are_rounded_and_clipped_never_truncated():
+    assert to_uint8(np.array([-3.0, 0.4999, 0.5, 254.5, 254.4, 300.0])).tolist() == [0, 0, 1, 255, 254, 255]
+
+
+def test_jpeg_keeps_the_colour_resolution(tmp_path):
+    write_image(tmp_path / "photo.jpg", make_photo(16, 16))
+    with Image.open(tmp_path / "photo.jpg") as image:
+        assert {component[1:3] for component in image.layer} == {(1, 1)}  # sampling factors of Y, Cb, Cr
