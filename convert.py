@@ -1,0 +1,92 @@
+"""Prepares images for training: what train.py and evaluate.py read are numpy arrays in DIV2K's layout.
+
+    python convert.py -i ./DIV2K -o ./DIV2K_BIN numpy
+    python convert.py -i ./DIV2K/DIV2K_train_HR -o ./DIV2K/DIV2K_train_LR_bicubic bicubic
+    python convert.py -i ./DIV2K/DIV2K_train_LR_bicubic -o ./DIV2K/DIV2K_train_LR_bicubic_jpeg_90 --jpeg-quality 90 jpeg
+    python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
+
+numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
+imresize makes them. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
+What is there and newer than its source is not made again.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from options import SCALES, UserError, number, run, script_parser, typed_options
+
+COMMANDS = ("numpy", "jpeg", "bicubic", "dataset")
+COMMAND_OPTIONS = {  # options that only some commands take
+    "jpeg_quality": ("jpeg",),
+    "scales": ("bicubic", "dataset"),
+    "border": ("bicubic", "dataset"),
+    "validation_fraction": ("dataset",),
+    "seed": ("dataset",),
+}
+
+
+def parser():
+    """Returns the command line of this script."""
+    p = script_parser(__doc__)
+    p.add_argument("command", choices=COMMANDS, help="what to make")
+    p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="DIR",
+                   help="folder of images, searched with its subfolders; dataset takes several")
+    p.add_argument("-o", "--outdir", type=Path, required=True, metavar="DIR", help="folder to write to")
+    p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
+    p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
+    p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
+                   help="bicubic, dataset: 2, 3, 4 or several")
+    p.add_argument("--border", choices=("symmetric", "replicate"), default="symmetric",
+                   help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
+    p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
+                   help="dataset: share of the photos kept for validation")
+    p.add_argument("--seed", type=number(int, 0), default=0, metavar="N",
+                   help="dataset: chooses the photos kept for validation")
+    return p
+
+
+def parse_args(argv=None):
+    """Parses the command line; an option of another command is an error."""
+    p = parser()
+    argv = _command_first(sys.argv[1:] if argv is None else argv)
+    args = p.parse_args(argv)
+    for name in typed_options(p, argv):
+        commands = COMMAND_OPTIONS.get(name, COMMANDS)
+        if args.command not in commands:
+            p.error(f"--{name.replace('_', '-')} is an option of {' and '.join(commands)}, not of {args.command}")
+    if len(args.indir) > 1 and args.command != "dataset":
+        p.error(f"{args.command} takes one --indir")
+    return args
+
+
+def main(args):
+    """Converts images and returns the exit code."""
+    import conversion
+
+    for folder in args.indir:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: there is no such folder")
+    if args.command == "numpy":
+        tasks = conversion.numpy_tasks(args.indir[0], args.outdir)
+    elif args.command == "jpeg":
+        tasks = conversion.jpeg_tasks(args.indir[0], args.outdir, args.jpeg_quality)
+    elif args.command == "bicubic":
+        tasks = conversion.bicubic_tasks(args.indir[0], args.outdir, args.scales, args.border)
+    else:
+        tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
+                                         args.seed)
+    return conversion.convert(tasks, args.outdir, args.num_workers)
+
+
+def _command_first(argv):
+    """Moves the command to the front: after an option that takes several values it would be one of them."""
+    for i, word in enumerate(argv):
+        follows_folder_option = i > 0 and argv[i - 1] in ("-i", "--indir", "-o", "--outdir")
+        if word in COMMANDS and not follows_folder_option:
+            return [word, *argv[:i], *argv[i + 1:]]
+    return argv
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, parse_args()))

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+
+from data import PatchSequence, find_pairs
+from options import UserError
+from tests.conftest import make_photo
+
+
+def write_pair(dataset, image_id, lr, scale, subset="train"):
+    """Writes `lr` and, as HR, the same image with every pixel repeated, so that alignment shows."""
+    hr = np.repeat(np.repeat(lr, scale, 0), scale, 1)
+    for folder, name, image in ((f"DIV2K_{subset}_HR", f"{image_id:04d}", hr),
+                                (f"DIV2K_{subset}_LR_bicubic/X{scale}", f"{image_id:04d}x{scale}", lr)):
+        (dataset / folder).mkdir(parents=True, exist_ok=True)
+        np.save(dataset / folder / f"{name}.npy", image)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Ten aligned pairs at scale 3."""
+    for i in range(1, 11):
+        write_pair(tmp_path, i, make_photo(20 + i, 31 - i, seed=i), 3)
+    return find_pairs(tmp_path, "train", 3, "bicubic")
+
+
+def test_crop_flip_and_rotation_keep_lr_and_hr_aligned(pairs):
+    sequence = PatchSequence(pairs, 3, batch_size=4, patch_size=9)
+    for index in range(20):
+        lr, hr = sequence[index]
+        assert lr.shape == (4, 9, 9, 3)
+        assert hr.shape == (4, 27, 27, 3)
+        assert lr.dtype == hr.dtype == np.uint8
+        assert np.array_equal(np.repeat(np.repeat(lr, 3, 1), 3, 2), hr)
+
+
+def test_every_flip_and_rotation_occurs(tmp_path):
+    lr = make_photo(8, 8)
+    write_pair(tmp_path, 1, lr, 2)
+    sequence = PatchSequence(find_pairs(tmp_path, "train", 2, "bicubic"), 2, batch_size=100, patch_size=8)
+    variants = [np.rot90(image, k) for image in (lr, lr[:, ::-1]) for k in range(4)]
+    found = {i for patch in sequence[0][0] for i, image in enumerate(variants) if np.array_equal(patch, image)}
+    assert found == set(range(8))
+
+
+def test_without_augmentation_patches_are_upright(pairs):
+    sequence = PatchSequence(pairs[:1], 3, batch_size=30, patch_size=9, augment=False)
+    image = np.load(pairs[0].lr_path)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (9, 9), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
+    for patch in sequence[0][0]:
+        assert (windows == patch).all(axis=(2, 3, 4)).any()
+
+
+def test_a_batch_depends_on_its_number_and_the_seed_alone(pairs):
+    sequence = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=5)
+    in_order = [sequence[i][0] for i in range(6)]
+    again = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=5)
+    assert all(np.array_equal(again[i][0], in_order[i]) for i in reversed(range(6)))
+    later = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=5, first_batch=4)
+    assert np.array_equal(later[1][0], in_order[5])
+    other = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=6)
+    assert not np.array_equal(other[0][0], in_order[0])
+
+
+def test_every_pass_shows_all_images_in_a_new_order(pairs):
+    sequence = PatchSequence(pairs, 3, batch_size=4, patch_size=9)
+    order = [sequence._image_index(number) for number in range(30)]
+    passes = [tuple(order[i:i + 10]) for i in (0, 10, 20)]
+    assert all(sorted(one) == list(range(10)) for one in passes)
+    assert len(set(passes)) == 3
+
+
+def test_images_smaller_than_a_patch_are_left_out(pairs):
+    sequence = PatchSequence(pairs, 3, patch_size=25)
+    assert sequence.num_too_small == 8  # LR sizes are (20 + i, 31 - i)
+    assert [pair.image_id for pair in sequence.pairs] == [5, 6]
+    with pytest.raises(UserError, match=r"none of the 10 images of .*_HR is as large as a patch of 120 x 120"):
+        PatchSequence(pairs, 3, patch_size=40)
+
+
+def test_ids_default_to_what_is_there(pairs, tmp_path):
+    assert [pair.image_id for pair in pairs] == list(range(1, 11))
+    assert [pair.image_id for pair in find_pairs(tmp_path, "train", 3, "bicubic", [3, 4])] == [3, 4]
+
+
+def test_an_hr_image_may_exceed_the_multiple_of_the_scale(tmp_path):
+    write_pair(tmp_path, 1, make_photo(10, 10), 3)
+    path = tmp_path / "DIV2K_train_HR" / "0001.npy"
+    np.save(path, np.pad(np.load(path), ((0, 2), (0, 1), (0, 0))))
+    pairs = find_pairs(tmp_path, "train", 3, "bicubic")
+    lr, hr = PatchSequence(pairs, 3, batch_size=2, patch_size=10, augment=False)[0]
+    assert np.array_equal(np.repeat(np.repeat(lr, 3, 1), 3, 2), hr)
+
+
+def save_pickle(path):
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+
+
+def save_truncated(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+
+
+@pytest.mark.parametrize(("spoil", "cause"), [
+    (lambda path: path.unlink(), "there is no such array"),
+    (lambda path: path.write_bytes(b""), "cannot be read as a numpy array: EOF"),
+    (lambda path: path.write_bytes(b"garbage" * 100), "cannot be read as a numpy array: the magic string"),
+    (save_truncated, "cannot be read as a numpy array: mmap length is greater than file size"),
+    (save_pickle, "cannot be read as a numpy array: .*Python objects"),
+    (lambda path: np.save(path, np.zeros((8, 8, 3), np.float32)), r"holds float32 of shape \(8, 8, 3\)"),
+    (lambda path: np.save(path, np.zeros((8, 8), np.uint8)), r"holds uint8 of shape \(8, 8\)"),
+    (lambda path: np.save(path, np.zeros((8, 9, 3), np.uint8)), "is 8 x 9, which does not fit .*0002.npy of 66 x 87"),
+])
+def test_a_bad_array_is_named_with_its_cause(pairs, tmp_path, spoil, cause):
+    spoil(pairs[1].lr_path)
+    with pytest.raises(UserError, match=f"{pairs[1].lr_path}: {cause}"):
+        find_pairs(tmp_path, "train", 3, "bicubic")
+
+
+def test_missing_folders_and_ids_are_named(pairs, tmp_path):
+    for subset, scale, missing in (("valid", 3, "DIV2K_valid_HR"), ("train", 2, "DIV2K_train_LR_bicubic/X2")):
+        with pytest.raises(UserError, match=f"{missing}: there is no such folder; convert.py"):
+            find_pairs(tmp_path, subset, scale, "bicubic")
+    with pytest.raises(UserError, match=r"0011\.npy: there is no such array"):
+        find_pairs(tmp_path, "train", 3, "bicubic", [10, 11])
+    for pair in pairs:
+        pair.hr_path.unlink()
+    with pytest.raises(UserError, match=r"there are no arrays NNNN\.npy in it"):
+        find_pairs(tmp_path, "train", 3, "bicubic")
