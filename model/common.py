@@ -1,0 +1,82 @@
+"""Layers that the networks share."""
+
+import keras
+from keras import layers, ops
+
+PACKAGE = "super_resolution"
+DIV2K_RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's training images, in [0, 1]; EDSR paper's code
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PixelShuffle(layers.Layer):
+    """Rearranges (N, H, W, C r^2) to (N, H r, W r, C), where r is the `factor` (Shi et al. 2016, equation 4).
+
+    Channels are ordered row within the block, column within the block, colour.
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return ops.nn.depth_to_space(inputs, self.factor, data_format="channels_last")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else size * self.factor for size in (height, width))
+        return batch, height, width, channels // self.factor**2
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SymmetricPadding(layers.Layer):
+    """Mirrors `padding` pixels, the border pixel included, on every side of (N, H, W, C), for any H, W >= 1.
+
+    Rows and columns are taken by mirrored index, since the backends' own symmetric padding differs or fails on
+    images of one pixel.
+    """
+
+    def __init__(self, padding, **kwargs):
+        super().__init__(**kwargs)
+        self.padding = padding
+
+    def call(self, inputs):
+        for axis in (1, 2):
+            size = ops.shape(inputs)[axis]
+            index = ops.arange(-self.padding, size + self.padding, dtype="int32")
+            index = ops.where(index < 0, -index - 1, index)
+            index = ops.where(index >= size, 2 * size - 1 - index, index)
+            inputs = ops.take(inputs, ops.clip(index, 0, size - 1), axis=axis)
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else size + 2 * self.padding for size in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
+def image_input():
+    """Returns the input of a network: RGB images (N, H, W, 3) in [0, 255]."""
+    return layers.Input((None, None, 3), name="lr")
+
+
+def normalize(x):
+    """Maps RGB in [0, 255] to (x - mean) / 127.5, in float32 whatever the precision of the network."""
+    offset = [-mean * 255 / 127.5 for mean in DIV2K_RGB_MEAN]
+    return layers.Rescaling(1 / 127.5, offset, name="normalize", dtype="float32")(x)
+
+
+def denormalize(x):
+    """Reverses `normalize`."""
+    offset = [mean * 255 for mean in DIV2K_RGB_MEAN]
+    return layers.Rescaling(127.5, offset, name="denormalize", dtype="float32")(x)
+
+
+def conv(x, num_filters, kernel_size, name, padding="same", **kwargs):
+    """Applies a named convolution with bias and without activation."""
+    return layers.Conv2D(num_filters, kernel_size, padding=padding, name=name, **kwargs)(x)

@@ -1,0 +1,26 @@
+"""Pixel-wise losses: one value per pixel, on images (N, H, W, 3) in [0, 255]."""
+
+from keras import losses, ops
+
+from model.metrics import crop_margin
+
+CHARBONNIER_EPSILON = 1e-3  # Lai et al. 2017, section 3.3
+
+
+def charbonnier(hr, sr):
+    """Returns sqrt((hr - sr)^2 + epsilon^2), the mean over the channels: (N, H, W)."""
+    return ops.mean(ops.sqrt(ops.square(hr - sr) + CHARBONNIER_EPSILON**2), axis=-1)
+
+
+LOSSES = {"mae": losses.mean_absolute_error, "mse": losses.mean_squared_error, "charbonnier": charbonnier}
+
+
+def pixel_loss(name):
+    """Returns the loss `name` of `LOSSES` as a function of (hr, sr); hr is cropped centrally to the size of sr."""
+    function = LOSSES[name]
+
+    def loss(hr, sr):
+        return function(crop_margin(hr, sr), sr)
+
+    loss.__name__ = name
+    return loss
