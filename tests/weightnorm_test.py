@@ -1,0 +1,114 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from optimizer import AdamWithWeightnorm, data_based_initialization
+from tests.conftest import make_photo, to_numpy
+
+LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-2, 0.9, 0.999, 1e-7
+
+
+def network():
+    """Returns a small network with a convolution, a PReLU, a batch normalization and a dense layer."""
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([
+        keras.Input((6, 6, 3)), layers.Conv2D(4, 3, name="conv"), layers.PReLU(shared_axes=(1, 2), name="prelu"),
+        layers.BatchNormalization(name="bn"), layers.Flatten(), layers.Dense(2, name="dense")])
+
+
+def batches(count):
+    rng = np.random.default_rng(0)
+    return [(rng.normal(size=(5, 6, 6, 3)).astype("float32"), rng.normal(size=(5, 2)).astype("float32"))
+            for _ in range(count)]
+
+
+def norm(v):
+    return np.sqrt((v**2).sum(axis=tuple(range(v.ndim - 1)), keepdims=True))
+
+
+class Adam:
+    """Adam on one array, in float64."""
+
+    def __init__(self):
+        self.m = self.v = 0.0
+        self.step = 0
+
+    def __call__(self, gradient):
+        self.step += 1
+        self.m = BETA_1 * self.m + (1 - BETA_1) * gradient
+        self.v = BETA_2 * self.v + (1 - BETA_2) * gradient**2
+        rate = LEARNING_RATE * np.sqrt(1 - BETA_2**self.step) / (1 - BETA_1**self.step)
+        return rate * self.m / (np.sqrt(self.v) + EPSILON)
+
+
+def test_a_kernel_follows_adam_on_its_direction_and_length():
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(3, 3, 2, 4))
+    variable = keras.Variable(w, name="kernel", dtype="float32")
+    optimizer = AdamWithWeightnorm(LEARNING_RATE)
+    v, g, adam_v, adam_g = w, norm(w), Adam(), Adam()
+    for _ in range(10):
+        gradient = rng.normal(size=w.shape)
+        g_gradient = (gradient * v).sum(axis=(0, 1, 2), keepdims=True) / norm(v)
+        v_gradient = g / norm(v) * gradient - g * g_gradient / norm(v)**2 * v
+        v, g = v - adam_v(v_gradient), g - adam_g(g_gradient)
+        optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
+        assert to_numpy(variable) == pytest.approx(g * v / norm(v), abs=2e-6)
+
+
+def test_only_kernels_are_normalized():
+    weightnorm, plain = network(), network()
+    weightnorm.compile(AdamWithWeightnorm(LEARNING_RATE), "mse")
+    plain.compile(keras.optimizers.Adam(LEARNING_RATE), "mse")
+    before = [np.array(weight) for weight in plain.get_weights()]
+    x, y = batches(1)[0]
+    for model in (weightnorm, plain):
+        model.train_on_batch(x, y)
+    for variable, ours, theirs, old in zip(plain.weights, weightnorm.get_weights(), plain.get_weights(), before,
+                                           strict=True):
+        assert (variable.name == "kernel") != np.allclose(ours, theirs, atol=1e-7), variable.path
+        assert not np.array_equal(ours, old), variable.path
+
+
+def test_a_kernel_of_zeros_stays_finite_and_learns():
+    model = network()
+    model.get_layer("dense").set_weights([np.zeros((64, 2)), np.zeros(2)])
+    model.compile(AdamWithWeightnorm(LEARNING_RATE), "mse")
+    for x, y in batches(5):
+        model.train_on_batch(x, y)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert np.abs(model.get_layer("dense").get_weights()[0]).max() > 0
+
+
+def test_the_state_of_the_optimizer_is_complete():
+    data = batches(8)
+    straight = network()
+    straight.compile(AdamWithWeightnorm(LEARNING_RATE), "mse")
+    for x, y in data[:4]:
+        straight.train_on_batch(x, y)
+    resumed = network()
+    resumed.compile(AdamWithWeightnorm(LEARNING_RATE), "mse")
+    resumed.optimizer.build(resumed.trainable_variables)
+    resumed.set_weights(straight.get_weights())
+    for ours, theirs in zip(resumed.optimizer.variables, straight.optimizer.variables, strict=True):
+        ours.assign(theirs)
+    for model in (straight, resumed):
+        for x, y in data[4:]:
+            model.train_on_batch(x, y)
+    for ours, theirs in zip(resumed.get_weights(), straight.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_initialization_gives_every_layer_zero_mean_and_unit_variance():
+    from model import wdsr_b
+
+    model = wdsr_b(2, num_filters=8, num_res_blocks=2)
+    data = [np.stack([make_photo(12, 12, seed=4 * i + j) for j in range(4)]).astype("float32") for i in range(3)]
+    names = data_based_initialization(model, data)
+    assert names == [layer.name for layer in model.layers if layer.weights]
+    for name in names:
+        features = keras.Model(model.inputs[0], model.get_layer(name).output)
+        values = np.concatenate([to_numpy(features(lr)).reshape(-1, features.output_shape[-1]) for lr in data])
+        assert values.mean(axis=0) == pytest.approx(0, abs=1e-3)
+        assert values.std(axis=0) == pytest.approx(1, abs=1e-3)
