@@ -1,0 +1,270 @@
+import csv
+import math
+
+import keras
+import numpy as np
+import pytest
+
+import train
+from model import wdsr_b
+from tests.conftest import assert_one_line_error, make_photo
+from workspace import command_line
+
+TINY = ["--num-filters", 5, "--num-res-blocks", 1, "--patch-size", 12, "--batch-size", 4, "--iterations-per-epoch", 3,
+        "--validation-steps", 2, "--epochs", 2]
+
+
+@pytest.fixture
+def train_tiny(run_main, dataset, tmp_path):
+    """Trains a tiny network in this process: train_tiny(*argv) -> (result of run_main, run folder or None)."""
+    def train_tiny(*argv):
+        outdir = tmp_path / "output"
+        before = set(outdir.glob("*"))
+        result = run_main(train, "-d", dataset, "-o", outdir, *TINY, *argv)
+        return result, next(iter(set(outdir.glob("*")) - before), None)
+
+    return train_tiny
+
+
+def history(run):
+    with open(run / "history.csv", encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def checkpoints(run):
+    return sorted((run / "models").glob("*.keras"))
+
+
+PROFILE_TABLE = {  # model, filters, blocks, expansion, weight normalization, learning rate, loss, residual scaling
+    **{f"wdsr-b-{n}": ("wdsr-b", 32, n, 6, True, 1e-3, "mae", None) for n in (8, 16, 32)},
+    **{f"wdsr-a-{n}": ("wdsr-a", 32, n, 4, True, 1e-3, "mae", None) for n in (8, 16, 32)},
+    **{f"edsr-{n}": ("edsr", 64, n, None, False, 1e-4, "mae", None) for n in (8, 16)},
+    "edsr": ("edsr", 256, 32, None, False, 1e-4, "mae", 0.1),
+    "edsr-gen": ("edsr-gen", 64, 8, None, False, 1e-4, "mse", None),
+    "sr-resnet": ("sr-resnet", 64, 16, None, False, 1e-4, "mse", None),
+}
+
+
+@pytest.mark.parametrize("profile", train.PROFILES)
+def test_a_profile_sets_the_defaults_of_the_paper(profile):
+    args = train.parse_args(["--profile", profile])
+    expansion = None if PROFILE_TABLE[profile][3] is None else args.res_expansion
+    assert (args.model, args.num_filters, args.num_res_blocks, expansion, args.weightnorm, args.learning_rate,
+            args.loss, args.res_scaling) == PROFILE_TABLE[profile]
+    assert len(train.PROFILES) == len(PROFILE_TABLE)
+
+
+def test_what_is_typed_beats_the_profile():
+    typed = ["--num-res-blocks", "3", "--learning-rate", "0.5", "--no-weightnorm", "--loss", "mse", "--model", "wdsr-a"]
+    for argv in (["--profile", "wdsr-b-32", *typed], [*typed, "--profile", "wdsr-b-32"]):
+        args = train.parse_args(argv)
+        assert (args.num_res_blocks, args.learning_rate, args.weightnorm, args.loss, args.model) == (
+            3, 0.5, False, "mse", "wdsr-a")
+        assert (args.num_filters, args.res_expansion) == (32, 6)
+
+
+def test_defaults_without_a_profile_are_those_of_the_original():
+    args = train.parse_args([])
+    assert (args.model, args.num_filters, args.num_res_blocks, args.res_expansion, args.res_scaling, args.scale,
+            args.downgrade, args.learning_rate, args.weightnorm, args.epochs, args.iterations_per_epoch,
+            args.validation_steps, args.batch_size, args.learning_rate_step_size, args.learning_rate_decay,
+            args.num_workers, args.max_queue_size, args.gpu_memory_fraction, str(args.outdir), str(args.dataset)) == (
+        "wdsr-b", 32, 8, 4, None, 2, "bicubic", 1e-3, False, 300, 1000, 100, 16, 200, 0.5, 1, 16, 0.8,
+        "output", "DIV2K_BIN")
+
+
+@pytest.mark.parametrize(("argv", "message"), [
+    (["--profile", "sr-resnet", "--scale", "2"], "scale 2 is not supported by sr-resnet: choose 4"),
+    (["--num-init-batches", "2"], "add --weightnorm"),
+    (["--weightnorm", "--num-init-batches", "2", "--pretrained-model", "a.keras"], "give only one"),
+    (["--initial-epoch", "300"], "leaves nothing to do"),
+])
+def test_options_that_contradict_each_other_are_refused(argv, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        train.parse_args(argv)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_leaves_its_arguments_models_history_logs_and_state(train_tiny):
+    (code, out, _), run = train_tiny("--profile", "wdsr-b-8")
+    assert code == 0
+    assert sorted(path.name for path in run.iterdir()) == ["args.txt", "history.csv", "logs", "models", "state"]
+    assert [path.name for path in (run / "state").iterdir()] == ["state.npz"]
+    assert list((run / "logs").glob("events.out.tfevents.*"))
+    rows = history(run)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [path.name for path in checkpoints(run)] == [
+        f"epoch-{row['epoch']:03.0f}-psnr-{row['val_psnr']:.4f}.keras" for row in rows]
+    assert f"{max(row['val_psnr'] for row in rows):.4f}" in out
+
+
+def test_tensorboard_logs_hold_every_figure_of_the_history(train_tiny):
+    from tensorboardX.proto.event_pb2 import Event
+
+    _, run = train_tiny()
+    content = next((run / "logs").iterdir()).read_bytes()
+    found, position = {}, 0
+    while position < len(content):  # each record: length (8 bytes), its checksum (4), the event, its checksum (4)
+        length = int.from_bytes(content[position:position + 8], "little")
+        event = Event.FromString(content[position + 12:position + 12 + length])
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        position += 16 + length
+    for row in history(run):
+        for name in ("loss", "psnr", "val_loss", "val_psnr", "learning_rate"):
+            assert found[name, int(row["epoch"])] == pytest.approx(row[name])
+
+
+def test_args_txt_reads_back_as_the_same_arguments(train_tiny):
+    argv = ["--profile", "wdsr-a-8", "--no-weightnorm", "--training-images", "2-5", "--benchmark",
+            "--res-scaling", "0.5"]
+    _, run = train_tiny(*argv)
+    lines = (run / "args.txt").read_text().splitlines()
+    args = train.parse_args(lines)
+    assert command_line(train.parser(), args) == lines
+    assert (args.training_images, args.weightnorm, args.benchmark, args.res_scaling, args.model) == (
+        [2, 3, 4, 5], False, True, 0.5, "wdsr-a")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_checkpoints_are_float32_inference_models(train_tiny, precision):
+    _, run = train_tiny("--precision", precision, "--scale", 3)
+    model = keras.saving.load_model(checkpoints(run)[-1])
+    assert not model.compiled
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    assert model(make_photo(7, 9)[None].astype("float32")).shape == (1, 21, 27, 3)
+
+
+def test_training_lowers_the_loss(train_tiny):
+    _, run = train_tiny("--iterations-per-epoch", 40, "--epochs", 3)
+    losses = [row["loss"] for row in history(run)]
+    assert losses[2] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("argv", [["--profile", "edsr-gen"], ["--profile", "sr-resnet"], ["--profile", "edsr"],
+                                  ["--profile", "wdsr-a-8", "--padding", "same"], ["--loss", "charbonnier"]])
+def test_every_network_and_loss_trains(train_tiny, argv):
+    (code, _, _), run = train_tiny(*argv, "--epochs", 1)
+    assert code == 0
+    assert np.isfinite(history(run)[0]["loss"])
+
+
+def test_the_stream_does_not_depend_on_the_workers(train_tiny):
+    runs = [train_tiny(*argv)[1] for argv in ([], ["--num-workers", 3, "--max-queue-size", 2],
+                                              ["--num-workers", 2, "--use-multiprocessing"])]
+    texts = [(run / "history.csv").read_text() for run in runs]
+    assert texts[0] == texts[1] == texts[2]
+
+
+def test_seeds_differ_and_repeat(train_tiny):
+    texts = [(train_tiny("--seed", seed)[1] / "history.csv").read_text() for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_run_of_two_epochs_equals_one_that_was_resumed_after_the_first(train_tiny, run_main):
+    argv = ["--profile", "wdsr-b-8", "--learning-rate-step-size", 1]
+    _, whole = train_tiny(*argv, "--epochs", 3)
+    _, part = train_tiny(*argv, "--epochs", 1)
+    code, _, _ = run_main(train, "--resume", part, "--epochs", 3)
+    assert code == 0
+    assert (part / "history.csv").read_text() == (whole / "history.csv").read_text()
+    states = [np.load(run / "state" / "state.npz") for run in (whole, part)]
+    assert set(states[0]) == set(states[1])
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_save_best_models_only(train_tiny):
+    _, run = train_tiny("--save-best-models-only", "--epochs", 4, "--learning-rate", 0.05)
+    best, expected = -math.inf, []
+    for row in history(run):
+        if row["val_psnr"] > best:
+            best = row["val_psnr"]
+            expected.append(int(row["epoch"]))
+    assert [int(path.name[6:9]) for path in checkpoints(run)] == expected
+    assert len(expected) < 4
+
+
+def test_save_models_after_epoch(train_tiny):
+    _, run = train_tiny("--save-models-after-epoch", 1, "--epochs", 3)
+    assert [path.name[:9] for path in checkpoints(run)] == ["epoch-002", "epoch-003"]
+
+
+def test_benchmark_validates_as_evaluate_does_and_saves_the_best(train_tiny, run_main, dataset, tmp_path):
+    import evaluate
+
+    _, run = train_tiny("--benchmark")
+    _, out, _ = run_main(evaluate, "-d", dataset, "-i", run / "models", "-o", tmp_path / "eval.json")
+    best = max(row["val_psnr"] for row in history(run))
+    assert f"Best PSNR = {best:.4f} for model {checkpoints(run)[-1]}" in out
+
+
+def test_the_learning_rate_falls_as_asked(train_tiny):
+    _, run = train_tiny("--learning-rate", 0.01, "--learning-rate-step-size", 2, "--learning-rate-decay", 0.1,
+                        "--epochs", 4)
+    assert [row["learning_rate"] for row in history(run)] == pytest.approx([0.01, 0.001, 0.001, 0.0001])
+    _, run = train_tiny("--learning-rate", 0.01, "--learning-rate-schedule", "cosine", "--epochs", 2)
+    assert [row["learning_rate"] for row in history(run)] == pytest.approx([0.005, 0], abs=1e-9)
+    _, run = train_tiny("--learning-rate", 0.01, "--learning-rate-step-size", 1, "--initial-epoch", 1)
+    assert [(row["epoch"], row["learning_rate"]) for row in history(run)] == [(2, pytest.approx(0.0025))]
+
+
+def test_initialization_batches_and_the_summary_do_something(train_tiny):
+    (_, out, _), run = train_tiny("--profile", "wdsr-b-8", "--num-init-batches", 2, "--print-model-summary")
+    assert "initialized 6 layers from 2 batches" in out
+    assert "block_1_expand" in out
+    assert run is not None
+
+
+def test_a_pretrained_model_of_another_scale_hands_on_its_weights(train_tiny, tmp_path):
+    source = wdsr_b(2, num_filters=5, num_res_blocks=1, res_block_expansion=4)
+    source.save(tmp_path / "x2.keras")
+    (code, out, _), run = train_tiny("--scale", 4, "--pretrained-model", tmp_path / "x2.keras", "--epochs", 1,
+                                     "--iterations-per-epoch", 1, "--learning-rate", 1e-9)
+    assert code == 0
+    assert "copied the weights of 4 layers; not copied: tail, skip" in out
+    trained = keras.saving.load_model(checkpoints(run)[0])
+    for name in ("head", "block_1_expand", "block_1_reduce", "block_1_conv"):
+        ours, theirs = (model.get_layer(name).get_weights()[0] for model in (trained, source))
+        assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_small_images_are_left_out_with_a_line_and_named_when_typed(train_tiny):
+    (code, out, _), _ = train_tiny("--patch-size", 30, "--epochs", 1)  # one LR image is 27 pixels wide
+    assert code == 0
+    assert "1 training images are smaller than a patch of 60 x 60 pixels and are left out; 5 are used" in out
+    result, run = train_tiny("--patch-size", 30, "--training-images", "1-6")
+    assert_one_line_error(result, "1 training images are smaller", "--training-images")
+    assert run is None
+
+
+@pytest.mark.parametrize("typed", [["--learning-rate", "1"], ["--profile", "edsr-8"], ["--seed", "3"]])
+def test_resume_takes_no_option_that_would_change_the_run(tmp_path, typed, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--resume", str(tmp_path), *typed])
+    assert f"{typed[0]} cannot be changed with --resume" in capsys.readouterr().err
+
+
+def test_resume_names_what_is_missing(train_tiny, run_main, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--resume", str(tmp_path)])
+    assert f"{tmp_path / 'args.txt'}: No such file" in capsys.readouterr().err
+    _, run = train_tiny("--epochs", 1)
+    assert_one_line_error(run_main(train, "--resume", run), run, "has done its 1 epochs")
+    (run / "state" / "state.npz").write_bytes((run / "state" / "state.npz").read_bytes()[:1000])
+    assert_one_line_error(run_main(train, "--resume", run, "--epochs", 2), "state.npz", "cannot be read as the state")
+    (run / "state" / "state.npz").unlink()
+    assert_one_line_error(run_main(train, "--resume", run, "--epochs", 2), "state.npz", "there is no such file")
+
+
+def test_bad_input_is_named_and_no_run_is_made(run_main, dataset, tmp_path):
+    result = run_main(train, "-d", tmp_path / "gone", "-o", tmp_path / "output")
+    assert_one_line_error(result, tmp_path / "gone", "there is no such folder")
+    result = run_main(train, "-d", dataset, "-o", tmp_path / "output", "--training-images", "1-9")
+    assert_one_line_error(result, "0007.npy", "there is no such array")
+    tiny = ["-d", dataset, "-o", tmp_path / "output", *TINY]
+    result = run_main(train, *tiny, "--pretrained-model", tmp_path / "a.keras")
+    assert_one_line_error(result, tmp_path / "a.keras", "there is no such model file")
+    (tmp_path / "file").write_text("")
+    result = run_main(train, "-d", dataset, "-o", tmp_path / "file", *TINY)
+    assert_one_line_error(result, tmp_path / "file", "cannot be a folder")
+    assert not list((tmp_path / "output").glob("*"))

@@ -1,0 +1,326 @@
+"""Trains WDSR, EDSR or SRResNet with a pixel-wise loss.
+
+    python train.py --dataset ./DIV2K_BIN --outdir ./output --profile wdsr-a-8 --scale 2
+
+A profile sets defaults; an option that is typed wins. Each run makes a time-stamped folder below --outdir.
+"""
+
+import sys
+from pathlib import Path
+
+from options import (
+    MODELS,
+    SCALES,
+    UserError,
+    add_dataset_options,
+    add_device_options,
+    id_range,
+    number,
+    run,
+    script_parser,
+    typed_options,
+)
+
+# EDSR paper, section 4.2, and WDSR paper, section 4; SRResNet: SRGAN paper, section 3.2.
+WDSR_A = {"model": "wdsr-a", "num_filters": 32, "res_expansion": 4, "weightnorm": True, "learning_rate": 1e-3,
+          "loss": "mae"}
+WDSR_B = {**WDSR_A, "model": "wdsr-b", "res_expansion": 6}
+EDSR = {"model": "edsr", "num_filters": 64, "weightnorm": False, "learning_rate": 1e-4, "loss": "mae"}
+
+PROFILES = {
+    "wdsr-a-8": {**WDSR_A, "num_res_blocks": 8},
+    "wdsr-a-16": {**WDSR_A, "num_res_blocks": 16},
+    "wdsr-a-32": {**WDSR_A, "num_res_blocks": 32},
+    "wdsr-b-8": {**WDSR_B, "num_res_blocks": 8},
+    "wdsr-b-16": {**WDSR_B, "num_res_blocks": 16},
+    "wdsr-b-32": {**WDSR_B, "num_res_blocks": 32},
+    "edsr-8": {**EDSR, "num_res_blocks": 8},
+    "edsr-16": {**EDSR, "num_res_blocks": 16},
+    "edsr": {**EDSR, "num_filters": 256, "num_res_blocks": 32, "res_scaling": 0.1},
+    "edsr-gen": {**EDSR, "model": "edsr-gen", "num_res_blocks": 8, "loss": "mse"},
+    "sr-resnet": {**EDSR, "model": "sr-resnet", "num_res_blocks": 16, "loss": "mse", "scale": 4},
+}
+
+RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
+                  "save_best_models_only", "save_models_after_epoch", "print_model_summary", "debug")
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+LOSSES = ("mae", "mse", "charbonnier")
+SCHEDULES = ("step", "cosine")
+
+
+def parser():
+    """Returns the command line of this script, without the defaults of a profile."""
+    p = script_parser(__doc__)
+    p.add_argument("-p", "--profile", choices=PROFILES, help="sets the defaults of the options below")
+    p.add_argument("-o", "--outdir", "--output", type=Path, default="./output", metavar="DIR",
+                   help="folder in which the run's folder is made")
+    p.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights and data")
+
+    data = p.add_argument_group("data")
+    add_dataset_options(data)
+    data.add_argument("-s", "--scale", type=int, choices=SCALES, default=2, help="factor of super-resolution")
+    data.add_argument("--training-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    data.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    data.add_argument("--patch-size", type=number(int, 8), default=48, metavar="N",
+                      help="size of the low-resolution patches")
+    data.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
+    data.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
+    data.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
+
+    network = p.add_argument_group("network")
+    network.add_argument("-m", "--model", choices=MODELS, default="wdsr-b", help="the network")
+    network.add_argument("--num-filters", type=number(int, 1), default=32, metavar="N", help="filters of a layer")
+    network.add_argument("--num-res-blocks", type=number(int, 1), default=8, metavar="N", help="residual blocks")
+    network.add_argument("--res-expansion", type=number(int, 1), default=4, metavar="N",
+                         help="WDSR: factor of the wide activation")
+    network.add_argument("--res-scaling", type=number(float, 0, exclusive=True), metavar="F",
+                         help="factor on the residual branches")
+    network.add_argument("--padding", choices=("symmetric", "same"), default="symmetric",
+                         help="WDSR: mirror the borders (as the original suite) or fill them with zeros")
+    network.add_argument("--pretrained-model", type=Path, metavar="FILE",
+                         help="start with the weights of this .keras model, of any scale")
+    network.add_argument("--print-model-summary", action="store_true", help="print the layers")
+    _add_training_options(p.add_argument_group("training"))
+    _add_saving_options(p.add_argument_group("saving"))
+    add_device_options(p)
+    return p
+
+
+def _add_training_options(group):
+    group.add_argument("--epochs", type=number(int, 1), default=300, metavar="N", help="the last epoch's number")
+    group.add_argument("--initial-epoch", type=number(int, 0), default=0, metavar="N",
+                       help="epochs that were done before: the learning rate goes on from there")
+    group.add_argument("--iterations-per-epoch", type=number(int, 1), default=1000, metavar="N", help="steps")
+    group.add_argument("--validation-steps", type=number(int, 1), default=100, metavar="N",
+                       help="batches of validation patches")
+    group.add_argument("--batch-size", type=number(int, 1), default=16, metavar="N", help="patches in a batch")
+    group.add_argument("--loss", choices=LOSSES, default="mae", help="pixel-wise loss")
+    group.add_argument("--learning-rate", type=number(float, 0, exclusive=True), default=1e-3, metavar="F",
+                       help="at the start")
+    group.add_argument("--learning-rate-schedule", choices=SCHEDULES, default="step",
+                       help="step: times the decay after every step size; cosine: down to 0 at the last epoch")
+    group.add_argument("--learning-rate-step-size", type=number(int, 1), default=200, metavar="N", help="epochs")
+    group.add_argument("--learning-rate-decay", type=number(float, 0, 1, exclusive=True), default=0.5, metavar="F",
+                       help="factor")
+    group.add_argument("--weightnorm", action=_boolean(), default=False, help="Adam with weight normalization")
+    group.add_argument("--num-init-batches", type=number(int, 0), default=0, metavar="N",
+                       help="batches for the data-based initialization of weight normalization")
+    group.add_argument("--precision", choices=PRECISIONS, default="float32",
+                       help="of the computation; weights and saved models are float32")
+
+
+def _add_saving_options(group):
+    group.add_argument("--save-best-models-only", action="store_true", help="save a model only if it is the best")
+    group.add_argument("--save-models-after-epoch", type=number(int, 0), default=0, metavar="N",
+                       help="save no models up to this epoch")
+    group.add_argument("--benchmark", action="store_true",
+                       help="validate on full-size images and save the best models only")
+    group.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
+
+
+def _boolean():
+    from argparse import BooleanOptionalAction
+
+    return BooleanOptionalAction
+
+
+def parse_args(argv=None):
+    """Parses the command line; a profile sets defaults, so that what is typed wins."""
+    p = parser()
+    typed = typed_options(p, argv)
+    if "resume" in typed:
+        return _resume_args(p, typed)
+    p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
+    args = p.parse_args(argv)
+    if args.model == "sr-resnet" and args.scale != 4:
+        p.error(f"scale {args.scale} is not supported by sr-resnet: choose 4")
+    if args.num_init_batches and not args.weightnorm:
+        p.error("--num-init-batches belongs to weight normalization: add --weightnorm")
+    if args.num_init_batches and args.pretrained_model:
+        p.error("--num-init-batches would overwrite the weights of --pretrained-model: give only one of them")
+    if args.initial_epoch >= args.epochs:
+        p.error(f"--initial-epoch {args.initial_epoch} leaves nothing to do: --epochs is {args.epochs}")
+    return args
+
+
+def _resume_args(p, typed):
+    """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside."""
+    for name in typed:
+        if name not in RESUME_OPTIONS:
+            p.error(f"--{name.replace('_', '-')} cannot be changed with --resume: the run goes on with its own")
+    path = typed["resume"] / "args.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        p.error(f"{path}: {error.strerror}: --resume takes the folder of a run")
+    args = p.parse_args(lines)
+    for name, value in typed.items():
+        setattr(args, name, value)
+    return args
+
+
+def main(args):
+    """Trains a network; returns the run's `Workspace`."""
+    from devices import limit_gpu_memory
+
+    limit_gpu_memory(args.gpu_memory_fraction)
+    import keras
+
+    keras.utils.set_random_seed(args.seed)
+    train_pairs, valid_pairs = _find_pairs(args)
+    training_data, validation_data = _sequences(args, train_pairs, valid_pairs)
+    inference, network = build_models(args)
+    if args.print_model_summary:
+        network.summary()
+    if args.pretrained_model and not args.resume:
+        _copy_pretrained(args.pretrained_model, network)
+    if args.num_init_batches and not args.resume:
+        _initialize(inference, network, training_data, args.num_init_batches)
+    compile_model(network, args)
+
+    workspace, progress = _start(args, network)
+    training_data.first_batch = progress["epoch"] * args.iterations_per_epoch
+    network.fit(
+        training_data, epochs=args.epochs, initial_epoch=progress["epoch"], shuffle=False,
+        steps_per_epoch=args.iterations_per_epoch,
+        validation_data=None if args.benchmark else validation_data,
+        callbacks=_callbacks(args, workspace, inference, progress, valid_pairs),
+        verbose=1 if sys.stdout.isatty() else 2)
+    print(f"best PSNR = {progress['best_psnr']:.4f}: {workspace.folder}")
+
+
+def build_models(args):
+    """Returns the float32 network for inference and the network for training, of the precision of `args`."""
+    import keras
+
+    inference = _build(args, args.padding)
+    keras.config.set_dtype_policy(PRECISIONS[args.precision])
+    network = _build(args, "valid" if args.padding == "symmetric" else args.padding)
+    keras.config.set_dtype_policy("float32")
+    return inference, network
+
+
+def compile_model(network, args):
+    """Compiles `network` with the optimizer, schedule and loss of `args`."""
+    import keras
+
+    from model import pixel_loss, psnr
+    from optimizer import AdamWithWeightnorm
+
+    adam = AdamWithWeightnorm if args.weightnorm else keras.optimizers.Adam
+    network.compile(adam(learning_rate_schedule(args), name="adam"), loss=pixel_loss(args.loss), metrics=[psnr],
+                    jit_compile=_jit_compile())
+
+
+def learning_rate_schedule(args):
+    """Returns the Keras schedule of `args`, a function of the step."""
+    from keras.optimizers import schedules
+
+    if args.learning_rate_schedule == "cosine":
+        return schedules.CosineDecay(args.learning_rate, args.epochs * args.iterations_per_epoch)
+    return schedules.ExponentialDecay(args.learning_rate, args.learning_rate_step_size * args.iterations_per_epoch,
+                                      args.learning_rate_decay, staircase=True)
+
+
+def _build(args, padding):
+    from model import edsr, sr_resnet, wdsr_a, wdsr_b
+
+    size = {"num_filters": args.num_filters, "num_res_blocks": args.num_res_blocks}
+    if args.model == "sr-resnet":
+        return sr_resnet(**size)
+    size["res_block_scaling"] = args.res_scaling
+    if args.model in ("edsr", "edsr-gen"):
+        return edsr(args.scale, tanh_activation=args.model == "edsr-gen", **size)
+    builder = {"wdsr-a": wdsr_a, "wdsr-b": wdsr_b}[args.model]
+    return builder(args.scale, res_block_expansion=args.res_expansion, padding=padding, **size)
+
+
+def _find_pairs(args):
+    from data import find_pairs
+
+    return [find_pairs(args.dataset, subset, args.scale, args.downgrade, ids)
+            for subset, ids in (("train", args.training_images), ("valid", args.validation_images))]
+
+
+def _sequences(args, train_pairs, valid_pairs):
+    """Returns endless training patches and the fixed patches of validation."""
+    from data import PatchSequence
+
+    size = {"batch_size": args.batch_size, "patch_size": args.patch_size, "scale": args.scale}
+    workers = {"workers": args.num_workers, "use_multiprocessing": args.use_multiprocessing,
+               "max_queue_size": args.max_queue_size}
+    training = PatchSequence(train_pairs, seed=args.seed, **size, **workers)
+    validation = None
+    if not args.benchmark:
+        validation = PatchSequence(valid_pairs, seed=args.seed, augment=False, num_batches=args.validation_steps,
+                                   **size, **workers)
+    for subset, ids, sequence in (("training", args.training_images, training),
+                                  ("validation", args.validation_images, validation)):
+        if sequence is not None and sequence.num_too_small:
+            text = (f"{sequence.num_too_small} {subset} images are smaller than a patch of "
+                    f"{args.patch_size * args.scale} x {args.patch_size * args.scale} pixels")
+            if ids:
+                raise UserError(f"{text}: leave them out of --{subset}-images or choose a smaller --patch-size")
+            print(f"{text} and are left out; {len(sequence.pairs)} are used")
+    return training, validation
+
+
+def _copy_pretrained(path, network):
+    from model import copy_weights, load_model
+
+    copied, skipped = copy_weights(load_model(path), network)
+    print(f"{path}: copied the weights of {len(copied)} layers"
+          + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
+
+
+def _initialize(inference, network, training_data, num_batches):
+    from optimizer import data_based_initialization
+
+    inference.set_weights(network.get_weights())
+    names = data_based_initialization(inference, [training_data[i][0] for i in range(num_batches)])
+    network.set_weights(inference.get_weights())
+    print(f"initialized {len(names)} layers from {num_batches} batches")
+
+
+def _start(args, network):
+    """Makes the run's folder, or opens the one to go on with; returns it and the progress so far."""
+    from workspace import Workspace, load_state
+
+    if args.resume:
+        workspace = Workspace(args.resume)
+        progress = load_state(workspace.state_path, network, network.optimizer)
+        if progress["epoch"] >= args.epochs:
+            raise UserError(f"{args.resume}: has done its {progress['epoch']} epochs: give more with --epochs")
+        print(f"{workspace.folder}: goes on after epoch {progress['epoch']}")
+        return workspace, progress
+    workspace = Workspace.create(args.outdir, parser(), args)
+    print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
+    network.optimizer.build(network.trainable_variables)
+    network.optimizer.iterations.assign(args.initial_epoch * args.iterations_per_epoch)
+    return workspace, {"epoch": args.initial_epoch, "best_psnr": None, "history": []}
+
+
+def _callbacks(args, workspace, inference, progress, valid_pairs):
+    from callbacks import Checkpoints, FullSizeValidation, TensorBoardLogs
+
+    validation = [FullSizeValidation(inference, valid_pairs)] if args.benchmark else []
+    return [*validation,
+            TensorBoardLogs(workspace),
+            Checkpoints(workspace, inference, progress, args.save_best_models_only or args.benchmark,
+                        args.save_models_after_epoch)]
+
+
+def _jit_compile():
+    """XLA is slower than TensorFlow's own kernels on a CPU; elsewhere Keras chooses."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, parse_args()))
