@@ -1,0 +1,46 @@
+import importlib
+import re
+import shlex
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def code_blocks():
+    lines = "\n".join(line[4:] for line in README.splitlines() if line.startswith("    "))
+    return re.sub(r"\\\n\s*", "", lines).splitlines()
+
+
+COMMANDS = [line for line in code_blocks() if line.startswith("python ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_readme_is_parsed(command):
+    script, *argv = shlex.split(command)[1:]
+    assert (ROOT / script).is_file()
+    if script.startswith("benchmarks/"):
+        return
+    module = importlib.import_module(script.removesuffix(".py"))
+    if "--resume" in argv:  # its folder is not there: parse the words alone
+        module.parser().parse_args(argv)
+    else:
+        getattr(module, "parse_args", lambda argv: module.parser().parse_args(argv))(argv)
+
+
+def test_the_readme_shows_the_main_tasks():
+    assert {shlex.split(command)[1] for command in COMMANDS} >= {"demo.py", "convert.py", "train.py", "evaluate.py"}
+
+
+def test_every_file_at_the_top_is_in_the_map():
+    for path in ROOT.glob("*.py"):
+        assert f"`{path.name}`" in README
+
+
+def test_every_profile_is_in_the_table():
+    import train
+
+    for profile in train.PROFILES:
+        assert f"`{profile}`" in README
