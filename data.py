@@ -94,14 +94,19 @@ class PatchSequence(keras.utils.PyDataset):
             UserError: no image is as large as a patch.
         """
         super().__init__(**kwargs)
+        self.window(first_batch, num_batches)
         self.pairs = [pair for pair in pairs if min(pair.lr_height, pair.lr_width) >= patch_size]
         self.num_too_small = len(pairs) - len(self.pairs)
         if not self.pairs:
             raise UserError(f"none of the {len(pairs)} images of {pairs[0].hr_path.parent} is as large as a patch of "
                             f"{patch_size * scale} x {patch_size * scale} pixels: choose a smaller --patch-size")
         self.scale, self.batch_size, self.patch_size = scale, batch_size, patch_size
-        self.augment, self.seed, self.first_batch, self._num_batches = augment, seed, first_batch, num_batches
+        self.augment, self.seed = augment, seed
         self._permutation = None
+
+    def window(self, first_batch, num_batches):
+        """Lets index 0 be batch `first_batch` of the stream, and the length `num_batches`, None for endless."""
+        self.first_batch, self._num_batches = first_batch, num_batches
 
     @property
     def num_batches(self):

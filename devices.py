@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 
 def limit_gpu_memory(fraction):
@@ -21,6 +22,41 @@ def limit_gpu_memory(fraction):
             torch.cuda.set_per_process_memory_fraction(fraction, device)
 
 
+def report_devices():
+    """Prints the Keras backend and its devices, and a warning if there is a GPU that the backend does not use."""
+    import keras
+
+    backend = keras.backend.backend()
+    gpus = _FIND_GPUS[backend]()
+    print(f"{backend}: {', '.join(gpus) if gpus else 'CPU'}")
+    present = _nvidia_smi("--query-gpu=name")
+    if present and not gpus:
+        print(f"warning: {', '.join(present)} is there but {backend} does not use it; requirements-gpu.txt installs "
+              "what TensorFlow needs for it", file=sys.stderr)
+
+
+def _tensorflow_gpus():
+    import tensorflow as tf
+
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.list_physical_devices("GPU")]
+
+
+def _jax_gpus():
+    import jax
+
+    return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+
+
+def _torch_gpus():
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+_FIND_GPUS = {"tensorflow": _tensorflow_gpus, "jax": _jax_gpus, "torch": _torch_gpus}
+
+
 def _limit_tensorflow(fraction):
     import tensorflow as tf
 
@@ -36,12 +72,18 @@ def _limit_tensorflow(fraction):
 
 def _gpu_memory_mib():
     """Returns the memory of each visible GPU in MiB, or an empty list where that is not known."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    return [int(line) for line in _nvidia_smi("--query-gpu=memory.total") if line.isdigit()]
+
+
+def _nvidia_smi(query):
+    """Returns the answer of nvidia-smi for each visible GPU; an empty list where it cannot be asked."""
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "":  # the user hides the GPUs
+        return []
     if visible:
         command.append(f"--id={visible}")
     try:
-        lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
-        return [int(line) for line in lines]
-    except (OSError, ValueError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
         return []

@@ -7,6 +7,19 @@ from pathlib import Path
 from options import UserError
 
 
+class WriteError(UserError):
+    """A file cannot be written: the text names it and the system's cause, such as a full disk."""
+
+
+@contextlib.contextmanager
+def write_errors(path):
+    """Turns an `OSError` in the block into a `WriteError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 def make_folder(path):
     """Makes the folder `path`, unless it is there.
 
@@ -28,17 +41,22 @@ def atomic_path(path):
     The temporary name keeps the suffix, by which libraries choose the format. The content is synced to the disk
     before the rename. When the block fails, the temporary file is removed and an older `path` stays untouched.
     Missing folders are made.
+
+    Raises:
+        WriteError: the system refuses to write.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def write_text(path, text):

@@ -44,7 +44,7 @@ PROFILES = {
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
                   "save_best_models_only", "save_models_after_epoch", "print_model_summary", "debug")
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 LOSSES = ("mae", "mse", "charbonnier")
 SCHEDULES = ("step", "cosine")
 
@@ -103,6 +103,16 @@ def _add_training_options(group):
     group.add_argument("--learning-rate-step-size", type=number(int, 1), default=200, metavar="N", help="epochs")
     group.add_argument("--learning-rate-decay", type=number(float, 0, 1, exclusive=True), default=0.5, metavar="F",
                        help="factor")
+    group.add_argument("--warmup-steps", type=number(int, 0), default=0, metavar="N",
+                       help="steps over which the learning rate rises from 0")
+    group.add_argument("--clipnorm", type=number(float, 0, exclusive=True), metavar="F",
+                       help="largest norm of a variable's gradient")
+    group.add_argument("--global-clipnorm", type=number(float, 0, exclusive=True), metavar="F",
+                       help="largest norm of the whole gradient")
+    group.add_argument("--clipvalue", type=number(float, 0, exclusive=True), metavar="F",
+                       help="largest value of a gradient's element")
+    group.add_argument("--ema", type=number(float, 0, 1), metavar="F",
+                       help="validate and save a moving average of the weights, with this momentum (such as 0.999)")
     group.add_argument("--weightnorm", action=_boolean(), default=False, help="Adam with weight normalization")
     group.add_argument("--num-init-batches", type=number(int, 0), default=0, metavar="N",
                        help="batches for the data-based initialization of weight normalization")
@@ -139,6 +149,8 @@ def parse_args(argv=None):
         p.error("--num-init-batches belongs to weight normalization: add --weightnorm")
     if args.num_init_batches and args.pretrained_model:
         p.error("--num-init-batches would overwrite the weights of --pretrained-model: give only one of them")
+    if sum(clip is not None for clip in (args.clipnorm, args.global_clipnorm, args.clipvalue)) > 1:
+        p.error("--clipnorm, --global-clipnorm and --clipvalue exclude each other: give one of them")
     if args.initial_epoch >= args.epochs:
         p.error(f"--initial-epoch {args.initial_epoch} leaves nothing to do: --epochs is {args.epochs}")
     return args
@@ -161,33 +173,38 @@ def _resume_args(p, typed):
 
 
 def main(args):
-    """Trains a network; returns the run's `Workspace`."""
-    from devices import limit_gpu_memory
+    """Trains a network and returns the exit code."""
+    from devices import limit_gpu_memory, report_devices
 
     limit_gpu_memory(args.gpu_memory_fraction)
     import keras
 
+    from logs import TensorBoardLog
+    from monitoring import Interrupted, Interrupts
+    from training import Training
+
+    report_devices()
     keras.utils.set_random_seed(args.seed)
     train_pairs, valid_pairs = _find_pairs(args)
-    training_data, validation_data = _sequences(args, train_pairs, valid_pairs)
-    inference, network = build_models(args)
-    if args.print_model_summary:
-        network.summary()
-    if args.pretrained_model and not args.resume:
-        _copy_pretrained(args.pretrained_model, network)
-    if args.num_init_batches and not args.resume:
-        _initialize(inference, network, training_data, args.num_init_batches)
-    compile_model(network, args)
-
-    workspace, progress = _start(args, network)
-    training_data.first_batch = progress["epoch"] * args.iterations_per_epoch
-    network.fit(
-        training_data, epochs=args.epochs, initial_epoch=progress["epoch"], shuffle=False,
-        steps_per_epoch=args.iterations_per_epoch,
-        validation_data=None if args.benchmark else validation_data,
-        callbacks=_callbacks(args, workspace, inference, progress, valid_pairs),
-        verbose=1 if sys.stdout.isatty() else 2)
+    sequence, validate = _data(args, train_pairs, valid_pairs)
+    inference_model, network = build_models(args)
+    schedule = learning_rate_schedule(args)
+    compile_model(network, args, schedule)
+    workspace, progress = (_resume if args.resume else _start)(args, network, inference_model, sequence)
+    training = Training(
+        network, inference_model, workspace, progress, sequence, validate, schedule, epochs=args.epochs,
+        iterations_per_epoch=args.iterations_per_epoch, save_best_only=args.save_best_models_only or args.benchmark,
+        save_after_epoch=args.save_models_after_epoch,
+        log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress["epoch"] + 1))
+    with Interrupts() as interrupts:
+        try:
+            training.run(interrupts)
+        except Interrupted as interrupted:
+            print(f"{interrupted}: stopped after step {progress['step']} of epoch {progress['epoch'] + 1}; go on with\n"
+                  f"    python train.py --resume {workspace.folder}")
+            return interrupted.exit_code
     print(f"best PSNR = {progress['best_psnr']:.4f}: {workspace.folder}")
+    return 0
 
 
 def build_models(args):
@@ -201,26 +218,38 @@ def build_models(args):
     return inference, network
 
 
-def compile_model(network, args):
-    """Compiles `network` with the optimizer, schedule and loss of `args`."""
+def compile_model(network, args, schedule):
+    """Compiles `network` with the optimizer and loss of `args`."""
     import keras
 
     from model import pixel_loss, psnr
     from optimizer import AdamWithWeightnorm
+    from workspace import build_variables
 
-    adam = AdamWithWeightnorm if args.weightnorm else keras.optimizers.Adam
-    network.compile(adam(learning_rate_schedule(args), name="adam"), loss=pixel_loss(args.loss), metrics=[psnr],
-                    jit_compile=_jit_compile())
+    average = {} if args.ema is None else {"use_ema": True, "ema_momentum": args.ema}
+    adam = (AdamWithWeightnorm if args.weightnorm else keras.optimizers.Adam)(
+        schedule, clipnorm=args.clipnorm, clipvalue=args.clipvalue,
+        global_clipnorm=args.global_clipnorm, name="adam", **average)
+    # fit ends after every epoch here, and would put the average in place of the weights.
+    adam.finalize_variable_values = lambda variables: None
+    network.compile(adam, loss=pixel_loss(args.loss),
+                    metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=_jit_compile())
+    build_variables(network)
 
 
 def learning_rate_schedule(args):
     """Returns the Keras schedule of `args`, a function of the step."""
     from keras.optimizers import schedules
 
+    from optimizer import WarmUp
+
     if args.learning_rate_schedule == "cosine":
-        return schedules.CosineDecay(args.learning_rate, args.epochs * args.iterations_per_epoch)
-    return schedules.ExponentialDecay(args.learning_rate, args.learning_rate_step_size * args.iterations_per_epoch,
-                                      args.learning_rate_decay, staircase=True)
+        schedule = schedules.CosineDecay(args.learning_rate, args.epochs * args.iterations_per_epoch)
+    else:
+        schedule = schedules.ExponentialDecay(
+            args.learning_rate, args.learning_rate_step_size * args.iterations_per_epoch, args.learning_rate_decay,
+            staircase=True)
+    return WarmUp(schedule, args.warmup_steps) if args.warmup_steps else schedule
 
 
 def _build(args, padding):
@@ -243,72 +272,81 @@ def _find_pairs(args):
             for subset, ids in (("train", args.training_images), ("valid", args.validation_images))]
 
 
-def _sequences(args, train_pairs, valid_pairs):
-    """Returns endless training patches and the fixed patches of validation."""
+def _data(args, train_pairs, valid_pairs):
+    """Returns the sequence of training patches, and the function that validates a `Training`."""
     from data import PatchSequence
+    from evaluation import FullSizeValidation, PatchValidation
 
-    size = {"batch_size": args.batch_size, "patch_size": args.patch_size, "scale": args.scale}
-    workers = {"workers": args.num_workers, "use_multiprocessing": args.use_multiprocessing,
-               "max_queue_size": args.max_queue_size}
-    training = PatchSequence(train_pairs, seed=args.seed, **size, **workers)
-    validation = None
-    if not args.benchmark:
-        validation = PatchSequence(valid_pairs, seed=args.seed, augment=False, num_batches=args.validation_steps,
-                                   **size, **workers)
-    for subset, ids, sequence in (("training", args.training_images, training),
-                                  ("validation", args.validation_images, validation)):
-        if sequence is not None and sequence.num_too_small:
-            text = (f"{sequence.num_too_small} {subset} images are smaller than a patch of "
-                    f"{args.patch_size * args.scale} x {args.patch_size * args.scale} pixels")
-            if ids:
+    def patches(subset, pairs, typed_ids, **kwargs):
+        sequence = PatchSequence(
+            pairs, args.scale, args.batch_size, args.patch_size, seed=args.seed, workers=args.num_workers,
+            use_multiprocessing=args.use_multiprocessing, max_queue_size=args.max_queue_size, **kwargs)
+        if sequence.num_too_small:
+            size = args.patch_size * args.scale
+            text = f"{sequence.num_too_small} {subset} images are smaller than a patch of {size} x {size} pixels"
+            if typed_ids:
                 raise UserError(f"{text}: leave them out of --{subset}-images or choose a smaller --patch-size")
             print(f"{text} and are left out; {len(sequence.pairs)} are used")
-    return training, validation
+        return sequence
+
+    training = patches("training", train_pairs, args.training_images)
+    if args.benchmark:
+        return training, FullSizeValidation(valid_pairs)
+    return training, PatchValidation(patches("validation", valid_pairs, args.validation_images, augment=False,
+                                             num_batches=args.validation_steps))
 
 
-def _copy_pretrained(path, network):
+def _start(args, network, inference_model, sequence):
+    """Makes the run's folder and gives the network its first weights; returns `Workspace` and progress."""
+    from training import new_progress
+    from workspace import Workspace
+
+    if args.print_model_summary:
+        network.summary()
+    network.optimizer.iterations.assign(args.initial_epoch * args.iterations_per_epoch)
+    if args.pretrained_model:
+        _copy_pretrained(args, network)
+    if args.num_init_batches:
+        _initialize(args, network, inference_model, sequence)
+    workspace = Workspace.create(args.outdir, parser(), args)
+    print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
+    return workspace, new_progress(args.initial_epoch)
+
+
+def _resume(args, network, *_):
+    """Opens the run's folder and restores its state; returns `Workspace` and progress."""
+    from workspace import Workspace, load_state
+
+    workspace = Workspace(args.resume)
+    progress = load_state(workspace.state_path, network)
+    if progress["epoch"] >= args.epochs:
+        raise UserError(f"{args.resume}: has done its {progress['epoch']} epochs: give more with --epochs")
+    print(f"{workspace.folder}: goes on after epoch {progress['epoch']}, step {progress['step']}")
+    return workspace, progress
+
+
+def _copy_pretrained(args, network):
+    """Copies the weights of `--pretrained-model`, and the optimizer's state if the run goes on from its epoch."""
     from model import copy_weights, load_model
+    from workspace import load_optimizer_of
 
+    path = args.pretrained_model
     copied, skipped = copy_weights(load_model(path), network)
     print(f"{path}: copied the weights of {len(copied)} layers"
           + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
+    if args.initial_epoch:
+        cause = load_optimizer_of(path, network)
+        print(f"starts with a fresh optimizer: {cause}" if cause else "goes on with the optimizer's state of its run")
 
 
-def _initialize(inference, network, training_data, num_batches):
+def _initialize(args, network, inference_model, sequence):
+    """Initializes the weights from the first training batches."""
     from optimizer import data_based_initialization
 
-    inference.set_weights(network.get_weights())
-    names = data_based_initialization(inference, [training_data[i][0] for i in range(num_batches)])
-    network.set_weights(inference.get_weights())
-    print(f"initialized {len(names)} layers from {num_batches} batches")
-
-
-def _start(args, network):
-    """Makes the run's folder, or opens the one to go on with; returns it and the progress so far."""
-    from workspace import Workspace, load_state
-
-    if args.resume:
-        workspace = Workspace(args.resume)
-        progress = load_state(workspace.state_path, network, network.optimizer)
-        if progress["epoch"] >= args.epochs:
-            raise UserError(f"{args.resume}: has done its {progress['epoch']} epochs: give more with --epochs")
-        print(f"{workspace.folder}: goes on after epoch {progress['epoch']}")
-        return workspace, progress
-    workspace = Workspace.create(args.outdir, parser(), args)
-    print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
-    network.optimizer.build(network.trainable_variables)
-    network.optimizer.iterations.assign(args.initial_epoch * args.iterations_per_epoch)
-    return workspace, {"epoch": args.initial_epoch, "best_psnr": None, "history": []}
-
-
-def _callbacks(args, workspace, inference, progress, valid_pairs):
-    from callbacks import Checkpoints, FullSizeValidation, TensorBoardLogs
-
-    validation = [FullSizeValidation(inference, valid_pairs)] if args.benchmark else []
-    return [*validation,
-            TensorBoardLogs(workspace),
-            Checkpoints(workspace, inference, progress, args.save_best_models_only or args.benchmark,
-                        args.save_models_after_epoch)]
+    inference_model.set_weights(network.get_weights())
+    names = data_based_initialization(inference_model, [sequence[i][0] for i in range(args.num_init_batches)])
+    network.set_weights(inference_model.get_weights())
+    print(f"initialized {len(names)} layers from {args.num_init_batches} batches")
 
 
 def _jit_compile():

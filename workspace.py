@@ -7,6 +7,7 @@ import zipfile
 from datetime import datetime
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from files import atomic_path, make_folder, write_text
@@ -72,45 +73,84 @@ def command_line(parser, args):
     return words
 
 
-def save_state(path, model, optimizer, progress):
+def save_state(path, network, progress):
     """Writes all that is needed to go on with a training into one file, atomically.
 
     Args:
         path: .npz file.
-        model: its weights are kept, those that are not trained included.
-        optimizer: its variables are kept: iterations, moments, scales.
+        network: compiled network, after `build_variables`; the variables of its layers, optimizer (iterations,
+            moments, scales) and metrics (means of the epoch so far) are kept.
         progress: dict of plain numbers, strings and lists.
     """
-    arrays = {f"model/{i:04d}/{v.path}": v for i, v in enumerate(model.variables)}
-    arrays |= {f"optimizer/{i:04d}/{v.path}": v for i, v in enumerate(optimizer.variables)}
-    arrays = {name: np.asarray(variable.numpy()) for name, variable in arrays.items()}
+    arrays = {f"{group}/{i:04d}/{variable.path}": keras.ops.convert_to_numpy(variable)
+              for group, variables in _variables(network).items() for i, variable in enumerate(variables)}
     with atomic_path(path) as temporary:
         np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
 
 
-def load_state(path, model, optimizer):
-    """Restores what `save_state` wrote and returns `progress`.
+def load_state(path, network, groups=("network", "optimizer", "metrics")):
+    """Restores the `groups` of variables that `save_state` wrote, and returns `progress`.
 
     Raises:
         UserError: the file is missing, damaged, or of another network or optimizer.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file: the run has not finished an epoch yet")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        progress = json.loads(str(arrays.pop("progress")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read as the state of a training: {error}") from error
-    optimizer.build(model.trainable_variables)
-    _assign(path, "model", model.variables, arrays)
-    _assign(path, "optimizer", optimizer.variables, arrays)
+    arrays, progress = read_state(path)
+    variables = _variables(network)
+    for group in groups:
+        saved = group_arrays(arrays, group)
+        if [array.shape for array in saved] != [tuple(variable.shape) for variable in variables[group]]:
+            raise UserError(f"{path}: holds the state of another {group} than this run's")
+        for variable, array in zip(variables[group], saved, strict=True):
+            variable.assign(array)
     return progress
 
 
-def _assign(path, group, variables, arrays):
-    saved = [array for name, array in sorted(arrays.items()) if name.startswith(f"{group}/")]
-    if [array.shape for array in saved] != [tuple(variable.shape) for variable in variables]:
-        raise UserError(f"{path}: holds the state of another {group} than this run's")
-    for variable, array in zip(variables, saved, strict=True):
-        variable.assign(array)
+def load_optimizer_of(model_path, network):
+    """Restores the optimizer's variables from the run that wrote the checkpoint `model_path`.
+
+    `network` holds the checkpoint's weights; the state must be that of the same weights.
+
+    Returns:
+        None, or the reason why there is no such state.
+    """
+    path = Workspace(model_path.parent.parent).state_path
+    if not path.is_file():
+        return f"there is no {path}"
+    arrays, _ = read_state(path)
+    saved = group_arrays(arrays, "network")
+    ours = network.get_weights()
+    if len(saved) != len(ours) or not all(map(np.array_equal, saved, ours)):
+        return f"{path} is of another epoch or network than {model_path.name}"
+    load_state(path, network, groups=("optimizer",))
+    return None
+
+
+def read_state(path):
+    """Returns the arrays and the `progress` of a state file; errors as in `load_state`."""
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        return arrays, json.loads(str(arrays.pop("progress")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read as the state of a training: {error}") from error
+
+
+def group_arrays(arrays, group):
+    """Returns the arrays of a group of variables in their order."""
+    return [array for name, array in sorted(arrays.items()) if name.startswith(f"{group}/")]
+
+
+def build_variables(network):
+    """Makes the variables of optimizer and metrics, which a compiled network else gets in its first step."""
+    network.optimizer.build(network.trainable_variables)
+    image = np.zeros((1, 8, 8, 3), "float32")
+    network.compute_loss(y=image, y_pred=image)
+    network.compute_metrics(None, image, image)
+    network.reset_metrics()
+
+
+def _variables(network):
+    return {"network": network.variables, "optimizer": network.optimizer.variables,
+            "metrics": network.metrics_variables}

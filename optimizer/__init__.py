@@ -1,6 +1,7 @@
-"""Weight normalization: the optimizer and the data-based initialization."""
+"""Weight normalization and learning rates: the optimizer, the data-based initialization, a schedule."""
 
 from optimizer.initialization import data_based_initialization
+from optimizer.schedules import WarmUp
 from optimizer.weightnorm import AdamWithWeightnorm
 
-__all__ = ["AdamWithWeightnorm", "data_based_initialization"]
+__all__ = ["AdamWithWeightnorm", "WarmUp", "data_based_initialization"]

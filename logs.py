@@ -1,0 +1,67 @@
+"""Figures and images of a training for TensorBoard."""
+
+import time
+
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import image, scalar
+
+from data import load_pair
+from files import write_errors
+from images import to_uint8
+from resize import imresize
+
+PREVIEW_SIZE = 64  # LR pixels
+NUM_PREVIEWS = 3
+
+
+class TensorBoardLog:
+    """Figures and a few validation images of each epoch, on every Keras backend.
+
+    Events are written at once and not, as tensorboardX's SummaryWriter does, by a thread in which an error of the
+    disk would be lost.
+
+    Args:
+        folder: of the event files.
+        pairs: `ImagePair`s; the middle of the first few is shown.
+        scale: 2, 3 or 4.
+        first_epoch: number of the first epoch to be written; those from it on of an earlier try are hidden.
+    """
+
+    def __init__(self, folder, pairs, scale, first_epoch):
+        self.folder = folder
+        with write_errors(folder):
+            self._open(pairs, scale, first_epoch)
+
+    def write(self, epoch, figures, super_resolve):
+        """Writes the figures of an epoch, counted from 1, and the super-resolved validation images."""
+        summaries = [scalar(name, value) for name, value in figures.items() if name != "epoch"]
+        summaries += [self._image(image_id, "sr", to_uint8(super_resolve(lr))) for image_id, lr in self.previews]
+        with write_errors(self.folder):
+            for summary in summaries:
+                self._write(epoch, summary)
+            self.writer.flush()
+
+    def _open(self, pairs, scale, first_epoch):
+        folder = self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.writer = EventsWriter(str(folder / "events"), filename_suffix=f".epoch-{first_epoch:03d}")
+        if first_epoch > 1:
+            self.writer.write_event(Event(step=first_epoch, session_log=SessionLog(status=SessionLog.START)))
+        self.previews = []
+        for pair in pairs[:NUM_PREVIEWS]:
+            hr, lr = load_pair(pair, scale)
+            y, x = (max(size - PREVIEW_SIZE, 0) // 2 for size in lr.shape[:2])
+            lr = lr[y:y + PREVIEW_SIZE, x:x + PREVIEW_SIZE]
+            self.previews.append((pair.image_id, lr))
+            if first_epoch == 1:
+                hr = hr[y * scale:, x * scale:][:lr.shape[0] * scale, :lr.shape[1] * scale]
+                self._write(0, self._image(pair.image_id, "hr", hr))
+                self._write(0, self._image(pair.image_id, "bicubic", imresize(lr, scale)))
+        self.writer.flush()
+
+    def _image(self, image_id, name, pixels):
+        return image(f"{image_id:04d}/{name}", pixels, dataformats="HWC")
+
+    def _write(self, step, summary):
+        self.writer.write_event(Event(step=step, wall_time=time.time(), summary=summary))

@@ -1,0 +1,208 @@
+"""A run that was broken off anywhere and resumed ends as if nothing had happened."""
+
+import errno
+import itertools
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import train
+from monitoring import Interrupted, Interrupts
+from tests.conftest import ROOT, assert_one_line_error
+from workspace import Workspace, read_state
+
+TINY = ["--profile", "wdsr-b-8", "--num-filters", "5", "--num-res-blocks", "1", "--patch-size", "12",
+        "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1"]
+
+
+def command(dataset, outdir, *argv):
+    return [sys.executable, "train.py", "-d", str(dataset), "-o", str(outdir), *TINY, *map(str, argv)]
+
+
+def start(argv, **kwargs):
+    return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+
+
+def only_run(outdir):
+    (run,) = outdir.glob("*")
+    return run
+
+
+def wait_for(condition, process, seconds=120):
+    """Waits until `condition` is true while `process` runs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def epochs_done(outdir):
+    return max((len((run / "history.csv").read_text().splitlines()) - 1 for run in outdir.glob("*")
+                if (run / "history.csv").exists()), default=0)
+
+
+def assert_same_outcome(run, expected):
+    """Asserts that two runs have the same history and the same state, bit for bit."""
+    assert (run / "history.csv").read_text() == (expected / "history.csv").read_text()
+    (ours, our_progress), (theirs, their_progress) = (read_state(Workspace(r).state_path) for r in (run, expected))
+    assert our_progress == their_progress
+    assert set(ours) == set(theirs)
+    for name in ours:
+        assert np.array_equal(ours[name], theirs[name]), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, tmp_path_factory):
+    """A run of three epochs of 150 steps in one go."""
+    outdir = tmp_path_factory.mktemp("uninterrupted")
+    subprocess.run(command(dataset, outdir, "--epochs", 3, "--iterations-per-epoch", 150), cwd=ROOT, check=True,
+                   capture_output=True)
+    return only_run(outdir)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, uninterrupted, tmp_path, seed):
+    process = start(command(dataset, tmp_path, "--epochs", 3, "--iterations-per-epoch", 150))
+    wait_for(lambda: epochs_done(tmp_path) >= seed, process)
+    time.sleep(random.Random(seed).uniform(0, 0.3))
+    process.kill()
+    process.communicate()
+    run = only_run(tmp_path)
+    assert not list(run.rglob(".*part*")) or read_state(Workspace(run).state_path)
+    subprocess.run([sys.executable, "train.py", "--resume", run], cwd=ROOT, check=True, capture_output=True)
+    assert_same_outcome(run, uninterrupted)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_at_the_next_step_and_the_run_is_resumed_exactly(dataset, uninterrupted, tmp_path, number, code):
+    process = start(command(dataset, tmp_path, "--epochs", 3, "--iterations-per-epoch", 150))
+    wait_for(lambda: epochs_done(tmp_path) >= 1, process)
+    time.sleep(0.1)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    run = only_run(tmp_path)
+    assert process.returncode == code, out
+    assert f"python train.py --resume {run}" in out
+    assert "Traceback" not in out
+    progress = read_state(Workspace(run).state_path)[1]
+    assert f"stopped after step {progress['step']} of epoch {progress['epoch'] + 1}" in out
+    subprocess.run([sys.executable, "train.py", "--resume", run], cwd=ROOT, check=True, capture_output=True)
+    assert_same_outcome(run, uninterrupted)
+
+
+@pytest.fixture
+def train_here(run_main, dataset, tmp_path):
+    """Trains in this process: train_here(*argv) -> (result of run_main, run folder)."""
+    def train_here(*argv):
+        outdir = tmp_path / f"output-{len(list(tmp_path.iterdir()))}"
+        result = run_main(train, "-d", dataset, "-o", outdir, *TINY, "--iterations-per-epoch", 4, *argv)
+        return result, next(iter(outdir.glob("*")), None)
+
+    return train_here
+
+
+# An epoch looks for a signal at its start, after each of its 4 steps, and twice in its validation.
+@pytest.mark.parametrize(("argv", "count"), [
+    *((["--benchmark"], count) for count in range(2, 15)), (["--ema", "0.9"], 4), (["--ema", "0.9"], 6)])
+def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, run_main, monkeypatch, count, argv):
+    _, whole = train_here("--epochs", 2, *argv)
+    checks = itertools.count(1)
+
+    def stop_at_the_last_check(_):
+        if next(checks) == count:
+            raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(Interrupts, "check", stop_at_the_last_check)
+    (code, _, _), run = train_here("--epochs", 2, *argv)
+    monkeypatch.undo()
+    assert code == 130
+    assert run_main(train, "--resume", run)[0] == 0
+    assert_same_outcome(run, whole)
+
+
+@pytest.mark.parametrize("argv", [["--precision", "bfloat16"], ["--precision", "float16"], ["--no-weightnorm"],
+                                  ["--warmup-steps", "6"], ["--save-best-models-only"]])
+def test_more_epochs_later_equal_all_epochs_at_once(train_here, run_main, argv):
+    _, whole = train_here("--epochs", 3, *argv)
+    _, part = train_here("--epochs", 1, *argv)
+    assert run_main(train, "--resume", part, "--epochs", 3, "--num-workers", 2)[0] == 0
+    assert_same_outcome(part, whole)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(train_here, run_main):
+    result, run = train_here("--epochs", 2, "--no-weightnorm", "--loss", "mse", "--learning-rate", "1e30")
+    assert_one_line_error(result, "the loss is", "at step ", "of epoch 1", "learning rate 1e+30", "no checkpoint yet")
+    progress = read_state(Workspace(run).state_path)[1]
+    assert progress["epoch"] == 0
+    _, run = train_here("--epochs", 1)
+    arrays, _ = read_state(Workspace(run).state_path)
+    with np.load(run / "state" / "state.npz") as file:
+        arrays = dict(file)
+    name = next(name for name in arrays if name.endswith("head/kernel"))
+    arrays[name] = arrays[name] * np.nan
+    np.savez(run / "state" / "state.npz", **arrays)
+    (checkpoint,) = (run / "models").glob("*.keras")
+    result = run_main(train, "--resume", run, "--epochs", 2)
+    assert_one_line_error(result, "the loss is nan at step 1 of epoch 2", "learning rate", checkpoint)
+
+
+@pytest.mark.parametrize("failing", ["model", "state"])
+def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train_here, run_main, monkeypatch, failing):
+    _, run = train_here("--epochs", 1)
+    content = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "logs" not in path.parts}
+    (checkpoint,) = (run / "models").glob("*.keras")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{failing} file")
+
+    monkeypatch.setattr("keras.Model.save" if failing == "model" else "numpy.savez", full)
+    result = run_main(train, "--resume", run, "--epochs", 2)
+    monkeypatch.undo()
+    assert_one_line_error(result, run, "cannot be written", "No space left on device", "the last good checkpoint is")
+    for path in (checkpoint, run / "state" / "state.npz"):
+        assert path.read_bytes() == content[path]
+    assert not list(run.rglob("*.part*"))
+    assert run_main(train, "--resume", run, "--epochs", 2)[0] == 0
+
+
+@pytest.mark.parametrize(("limit", "name"), [(2_000, "logs"), (60_000, "models")])
+def test_a_file_size_limit_leaves_no_half_written_file(dataset, tmp_path, limit, name):
+    """The system itself refuses to write on, as it does on a full disk."""
+    process = start(command(dataset, tmp_path, "--epochs", 2, "--iterations-per-epoch", 2),
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "cannot be written: File too large" in out
+    assert name in out.split("error: ")[1].split(":")[0]
+    assert "Traceback" not in out
+    assert not list(tmp_path.rglob("*.keras"))
+    assert not list(tmp_path.rglob("*.part*"))
+
+
+def test_training_goes_on_from_a_checkpoint_with_the_state_beside_it(train_here):
+    _, whole = train_here("--epochs", 2)
+    _, part = train_here("--epochs", 1)
+    (checkpoint,) = (part / "models").glob("*.keras")
+    (_, out, _), run = train_here("--epochs", 2, "--initial-epoch", 1, "--pretrained-model", checkpoint)
+    assert "goes on with the optimizer's state of its run" in out
+    lines = [(r / "history.csv").read_text().splitlines()[-1] for r in (whole, run)]
+    assert lines[0] == lines[1]
+
+
+def test_a_checkpoint_without_its_state_gets_a_fresh_optimizer_and_says_so(train_here):
+    _, part = train_here("--epochs", 2)
+    first, last = sorted((part / "models").glob("*.keras"))
+    (_, out, _), _ = train_here("--epochs", 2, "--initial-epoch", 1, "--pretrained-model", first)
+    assert "starts with a fresh optimizer" in out
+    assert f"is of another epoch or network than {first.name}" in out
+    (part / "state" / "state.npz").unlink()
+    (_, out, _), _ = train_here("--epochs", 2, "--initial-epoch", 1, "--pretrained-model", last)
+    assert "starts with a fresh optimizer: there is no" in out
