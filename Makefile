@@ -1,5 +1,6 @@
 # make demo: super-resolve ./demo into ./output.  make test: lint and tests.
-# Both set up .venv first; VENV=DIR uses the environment in DIR as it is.
+# make test-backends: the tests on JAX and on PyTorch, in environments of their own without TensorFlow.
+# The first two set up .venv first; VENV=DIR uses the environment in DIR as it is.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -7,7 +8,11 @@ BIN = $(VENV)/bin
 given := $(filter-out file undefined default,$(origin VENV))
 ready := $(if $(given),$(wildcard $(BIN)/python))
 
-.PHONY: demo test setup
+# What does not compute with Keras need not be tested again on each backend.
+BACKEND_TESTS = $(addprefix --ignore=tests/,conversion_test.py data_test.py files_test.py images_test.py \
+	layout_test.py options_test.py readme_test.py resize_test.py) tests
+
+.PHONY: demo test test-backends setup
 
 demo: setup
 	$(BIN)/python demo.py -i ./demo -o ./output
@@ -16,9 +21,18 @@ test: setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest
 
+test-backends: .venv-jax/.installed .venv-torch/.installed
+	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(BACKEND_TESTS)
+	SR_TEST_BACKEND=jax .venv-jax/bin/python -m pytest $(BACKEND_TESTS)
+
 setup: $(if $(ready),,$(VENV)/.installed)
 
-$(VENV)/.installed: requirements-base.txt requirements.txt requirements-dev.txt
+$(VENV)/.installed: requirements-base.txt requirements-test.txt requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-test.txt
+	touch $@
+
+.venv-%/.installed: requirements-base.txt requirements-test.txt requirements-%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-$*.txt -r requirements-test.txt
 	touch $@

@@ -36,10 +36,11 @@ def main(args):
     if args.outfile.is_dir():
         raise UserError(f"{args.outfile}: is a folder: --outfile is the JSON file to write")
     limit_gpu_memory(args.gpu_memory_fraction)
-    results, failed = {}, 0
+    results, failed, super_resolve = {}, 0, None
     for path in paths:
         try:
-            results[path] = _evaluate(path, args)
+            super_resolve = _load(path, args, super_resolve)
+            results[path] = _evaluate(path, args, super_resolve)
             print(f"PSNR = {results[path]:.4f} for model {path}", flush=True)
         except UserError as error:
             failed += 1
@@ -61,19 +62,27 @@ def _find_models(indir):
     return paths
 
 
-def _evaluate(path, args):
+def _load(path, args, super_resolve):
+    """Returns a `SuperResolver` for the model in `path`: `super_resolve`, where that has the same network."""
+    from model import load_model
+    from options import UserError
+    from super_resolution import SuperResolver
+
+    model = load_model(path)
+    if super_resolve is None or not super_resolve.take_over(model):
+        super_resolve = SuperResolver(model)
+    if args.scale not in (None, super_resolve.scale):
+        raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not for --scale {args.scale}")
+    return super_resolve
+
+
+def _evaluate(path, args, super_resolve):
     """Returns the mean PSNR of a model over the validation images."""
     from tqdm import tqdm
 
     from data import find_pairs
     from evaluation import pair_psnr
-    from model import load_model
-    from options import UserError
-    from super_resolution import SuperResolver
 
-    super_resolve = SuperResolver(load_model(path))
-    if args.scale not in (None, super_resolve.scale):
-        raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not for --scale {args.scale}")
     pairs = find_pairs(args.dataset, "valid", super_resolve.scale, args.downgrade, args.validation_images)
     progress = tqdm(pairs, desc=path.name, unit="image", leave=False, disable=None)
     return sum(pair_psnr(super_resolve, pair) for pair in progress) / len(pairs)

@@ -51,7 +51,12 @@ class InterruptCheck(keras.callbacks.Callback):
         self.interrupts = interrupts
 
     def on_test_batch_end(self, batch, logs=None):
-        self.interrupts.check()
+        try:
+            self.interrupts.check()
+        except Interrupted:
+            if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
+                self.model.jax_state_sync()
+            raise
 
 
 class StepMonitor(keras.callbacks.Callback):

@@ -3,16 +3,48 @@
 import keras
 import numpy as np
 
-from model import model_scale
+from model import model_scale, receptive_radius
+from options import UserError
+
+SMALLEST_TILE = 192  # LR pixels
+TILE_HALOS = 6  # the tile's default size: 4 x 4 of its 6 x 6 halos are new
 
 
 class SuperResolver:
-    """Applies a network to images of any size. The network is compiled once, on JAX once for each size."""
+    """Applies a network to images of any size, whole or in tiles; the result is the same.
 
-    def __init__(self, model):
+    Tiles are windows that slide inside the image and overlap by the halo, the reach of the network, so that what is
+    taken from each is what the whole image would give. TensorFlow compiles the network once. JAX compiles it for each
+    size of its input, and therefore always works in tiles; images smaller than a tile are compiled once for each size.
+
+    Args:
+        model: a network of images.
+        tile_size: LR pixels, more than twice the halo; None for whole images (on JAX, for a size that fits).
+    """
+
+    def __init__(self, model, tile_size=None):
         self.model = model
         self.scale = model_scale(model)
-        self._forward = _FORWARD[keras.backend.backend()](model)
+        backend = keras.backend.backend()
+        if tile_size is not None or backend == "jax":
+            self.halo = receptive_radius(model)
+            tile_size = tile_size or max(SMALLEST_TILE, TILE_HALOS * self.halo)
+            if tile_size <= 2 * self.halo:
+                raise UserError(f"tile size {tile_size} is too small for {model.name}: more than "
+                                f"{2 * self.halo} pixels are needed")
+        self.tile_size = tile_size
+        self._forward = _FORWARD[backend](model)
+
+    def take_over(self, model):
+        """Takes the weights of `model` if it is the same network, so that nothing is compiled anew.
+
+        Returns:
+            Whether it is the same network.
+        """
+        if model.get_config() != self.model.get_config():
+            return False
+        self.model.set_weights(model.get_weights())
+        return True
 
     def __call__(self, lr):
         """Returns the super-resolved image (H scale, W scale, 3), float32, neither clipped nor rounded.
@@ -20,7 +52,40 @@ class SuperResolver:
         Args:
             lr: image (H, W, 3) in [0, 255].
         """
-        return np.asarray(self._forward(np.asarray(lr, np.float32)[None])[0])
+        lr, scale = np.asarray(lr, np.float32), self.scale
+        height, width = lr.shape[:2]
+        if self.tile_size is None or max(height, width) <= self.tile_size:
+            return self._whole(lr)
+        sr = np.empty((height * scale, width * scale, 3), np.float32)
+        for y, y_end, top, bottom in tile_spans(height, self.tile_size, self.halo):
+            for x, x_end, left, right in tile_spans(width, self.tile_size, self.halo):
+                tile = self._whole(lr[y:y_end, x:x_end])
+                sr[top * scale:bottom * scale, left * scale:right * scale] = tile[
+                    (top - y) * scale:(bottom - y) * scale, (left - x) * scale:(right - x) * scale]
+        return sr
+
+    def _whole(self, lr):
+        return np.asarray(self._forward(lr[None])[0])
+
+
+def tile_spans(size, tile_size, halo):
+    """Cuts an axis of `size` pixels into tiles.
+
+    Returns:
+        A list of (start, end, first, last): the window [start, end), `tile_size` long or the whole axis where that
+        is shorter, and the part [first, last) that is taken from it, at least `halo` from an end that is not the
+        axis's own. The parts cover the axis without overlap.
+    """
+    if size <= tile_size:
+        return [(0, size, 0, size)]
+    spans, first = [], 0
+    while first < size:
+        start = min(max(first - halo, 0), size - tile_size)
+        end = start + tile_size
+        last = size if end == size else end - halo
+        spans.append((start, end, first, last))
+        first = last
+    return spans
 
 
 def _tensorflow_forward(model):

@@ -134,7 +134,7 @@ def averaged_weights(network):
     variables = optimizer._trainable_variables
     weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
     for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
-        variable.assign(average)
+        variable.assign(keras.ops.convert_to_numpy(average))  # a copy: JAX must not hold one array in two variables
     try:
         yield
     finally:

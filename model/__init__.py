@@ -5,11 +5,12 @@ from model.edsr import edsr
 from model.loading import SCALES, copy_weights, load_model, model_scale, save_model
 from model.losses import LOSSES, pixel_loss
 from model.metrics import crop_margin, psnr
+from model.receptive import receptive_radius
 from model.srgan import discriminator, sr_resnet, vgg_22, vgg_54
 from model.wdsr import wdsr_a, wdsr_b
 
 __all__ = [
     "LOSSES", "SCALES", "PixelShuffle", "SymmetricPadding", "copy_weights", "crop_margin", "discriminator", "edsr",
-    "load_model", "model_scale", "pixel_loss", "psnr", "save_model", "sr_resnet", "vgg_22", "vgg_54", "wdsr_a",
-    "wdsr_b",
+    "load_model", "model_scale", "pixel_loss", "psnr", "receptive_radius", "save_model", "sr_resnet", "vgg_22",
+    "vgg_54", "wdsr_a", "wdsr_b",
 ]

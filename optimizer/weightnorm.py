@@ -10,8 +10,16 @@ class AdamWithWeightnorm(keras.optimizers.Adam):
 
     Kernels of convolutions and dense layers are normalized; every other variable gets plain Adam. The network keeps
     its plain kernels w: v = w / s is recovered from the saved scale s = g / ||v||. A channel of zero norm has no
-    direction; it gets plain Adam steps until it has one. The arguments are those of `keras.optimizers.Adam`.
+    direction; it gets plain Adam steps until it has one. Clipping acts on the gradient of w, and weight decay,
+    constraints and moving averages on w itself.
+
+    The arguments are those of `keras.optimizers.Adam`; `amsgrad` is refused with a `ValueError`.
     """
+
+    def __init__(self, *args, amsgrad=False, **kwargs):
+        if amsgrad:
+            raise ValueError("amsgrad is not supported with weight normalization: leave it at False")
+        super().__init__(*args, **kwargs)
 
     def build(self, variables):
         """Creates Adam's moments, of v for kernels, and s and the moments of g, each of shape (..., 1, C)."""

@@ -14,7 +14,7 @@ def code_blocks():
     return re.sub(r"\\\n\s*", "", lines).splitlines()
 
 
-COMMANDS = [line for line in code_blocks() if line.startswith("python ")]
+COMMANDS = [line[line.index("python "):] for line in code_blocks() if re.match(r"(KERAS_BACKEND=\w+ )?python ", line)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,9 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from model import wdsr_b
-from super_resolution import SuperResolver
+from model import edsr, receptive_radius, wdsr_b
+from options import UserError
+from super_resolution import SuperResolver, tile_spans
 from tests.conftest import make_photo
+from tests.golden_cases import NETWORKS, set_weights
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +28,61 @@ def test_no_size_is_compiled_anew(super_resolve):
     for size in range(4, 9):
         super_resolve(make_photo(size, size + 1))
     assert super_resolve._forward.experimental_get_tracing_count() == 1
+
+
+def test_a_network_of_the_same_kind_is_taken_over_with_its_weights():
+    first, second = (wdsr_b(2, num_filters=4, num_res_blocks=1) for _ in range(2))
+    super_resolve, lr = SuperResolver(first), make_photo(6, 5)
+    before = super_resolve(lr)
+    assert super_resolve.take_over(second)
+    assert np.array_equal(super_resolve(lr), SuperResolver(second)(lr))
+    assert not np.array_equal(super_resolve(lr), before)
+    assert not super_resolve.take_over(wdsr_b(2, num_filters=5, num_res_blocks=1))
+    assert not super_resolve.take_over(wdsr_b(2, num_filters=4, num_res_blocks=1, padding="same"))
+
+
+@pytest.mark.parametrize(("build", "radius"), [
+    (lambda: edsr(4, num_res_blocks=16), 36), (lambda: edsr(4, 256, 32), 68), (lambda: wdsr_b(2), 10)])
+def test_the_reach_is_computed_from_the_layers(build, radius):
+    assert receptive_radius(build()) == radius
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_pixel_beyond_the_reach_matters_and_one_within_does(name):
+    model = NETWORKS[name]()
+    set_weights(model)
+    radius, scale = receptive_radius(model), SuperResolver(model).scale
+    lr = make_photo(4 * radius + 9, 3).astype("float32")
+    changed = lr.copy()
+    middle = len(lr) // 2
+    changed[middle] = 255 - changed[middle]
+    forward = SuperResolver(model)._whole
+    rows = np.abs(forward(lr) - forward(changed)).max(axis=(1, 2)).nonzero()[0] // scale
+    assert middle - radius <= rows.min() <= middle - radius + 1
+    assert middle + radius - 1 <= rows.max() <= middle + radius
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_give_what_the_whole_image_gives(name):
+    model = NETWORKS[name]()
+    set_weights(model)
+    for extra, size in ((1, (40, 33)), (5, (61, 7)), (12, (23, 50))):
+        lr = make_photo(*size)
+        tiled = SuperResolver(model, tile_size=2 * receptive_radius(model) + extra)
+        assert tiled(lr) == pytest.approx(tiled._whole(lr.astype("float32")), abs=1e-3)
+
+
+@pytest.mark.parametrize(("size", "tile_size", "halo"), [(5, 9, 2), (10, 9, 2), (100, 9, 4), (37, 12, 3), (1, 9, 4)])
+def test_tiles_cover_an_axis_once_and_keep_the_halo(size, tile_size, halo):
+    spans = tile_spans(size, tile_size, halo)
+    assert [i for _, _, first, last in spans for i in range(first, last)] == list(range(size))
+    for start, end, first, last in spans:
+        assert 0 <= start <= first < last <= end <= size
+        assert end - start == min(tile_size, size)
+        assert start == 0 or first - start >= halo
+        assert end == size or end - last >= halo
+
+
+def test_a_tile_too_small_for_the_network_is_refused():
+    with pytest.raises(UserError, match="tile size 20 is too small for wdsr_b: more than 20 pixels"):
+        SuperResolver(wdsr_b(2, num_res_blocks=8), tile_size=20)

@@ -92,12 +92,124 @@ def test_the_state_of_the_optimizer_is_complete():
     resumed.optimizer.build(resumed.trainable_variables)
     resumed.set_weights(straight.get_weights())
     for ours, theirs in zip(resumed.optimizer.variables, straight.optimizer.variables, strict=True):
-        ours.assign(theirs)
+        ours.assign(to_numpy(theirs))
     for model in (straight, resumed):
         for x, y in data[4:]:
             model.train_on_batch(x, y)
     for ours, theirs in zip(resumed.get_weights(), straight.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+class Problem:
+    """A kernel and a bias with given gradients; `apply` does steps with a new optimizer and returns their values."""
+
+    def __init__(self):
+        rng = np.random.default_rng(3)
+        self.values = [rng.normal(size=(3, 3, 2, 4)), rng.normal(size=(4,))]
+        self.gradients = [[10 * rng.normal(size=value.shape).astype("float32") for value in self.values]
+                          for _ in range(6)]
+
+    def variables(self, **kwargs):
+        return [keras.Variable(value, name=name, dtype="float32", **kwargs)
+                for value, name in zip(self.values, ("kernel", "bias"), strict=True)]
+
+    def apply(self, optimizer, gradients, variables=None):
+        variables = variables or self.variables()
+        for step in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in step], variables)
+        return [to_numpy(variable) for variable in variables]
+
+
+def assert_close(ours, theirs, tolerance=2e-6):
+    for a, b in zip(ours, theirs, strict=True):
+        assert a == pytest.approx(b, abs=tolerance)
+
+
+def clip_values(gradients):
+    return [np.clip(gradient, -3, 3) for gradient in gradients]
+
+
+def clip_norms(gradients):
+    return [gradient * min(1, 3 / np.sqrt((gradient**2).sum())) for gradient in gradients]
+
+
+def clip_global_norm(gradients):
+    norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+    return [gradient * min(1, 3 / norm) for gradient in gradients]
+
+
+@pytest.mark.parametrize(("name", "clip"), [("clipvalue", clip_values), ("clipnorm", clip_norms),
+                                            ("global_clipnorm", clip_global_norm)])
+def test_clipping_acts_on_the_gradients_of_the_kernels(name, clip):
+    problem = Problem()
+    clipped = problem.apply(AdamWithWeightnorm(LEARNING_RATE, **{name: 3.0}), problem.gradients)
+    by_hand = problem.apply(AdamWithWeightnorm(LEARNING_RATE), [clip(step) for step in problem.gradients])
+    plain = problem.apply(AdamWithWeightnorm(LEARNING_RATE), problem.gradients)
+    assert_close(clipped, by_hand)
+    assert np.abs(clipped[0] - plain[0]).max() > 1e-4
+
+
+def test_weight_decay_shrinks_the_kernels_themselves():
+    problem = Problem()
+    zeros = [[np.zeros_like(gradient) for gradient in step] for step in problem.gradients]
+    decayed = problem.apply(AdamWithWeightnorm(LEARNING_RATE, weight_decay=0.1), zeros)
+    assert_close(decayed, [value * (1 - LEARNING_RATE * 0.1)**6 for value in problem.values])
+
+
+def test_gradients_are_accumulated():
+    problem = Problem()
+    accumulated = problem.apply(AdamWithWeightnorm(LEARNING_RATE, gradient_accumulation_steps=2), problem.gradients)
+    means = [[(a + b) / 2 for a, b in zip(*problem.gradients[i:i + 2], strict=True)] for i in (0, 2, 4)]
+    assert_close(accumulated, problem.apply(AdamWithWeightnorm(LEARNING_RATE), means))
+
+
+def test_a_moving_average_follows_the_kernels():
+    problem = Problem()
+    optimizer = AdamWithWeightnorm(LEARNING_RATE, use_ema=True, ema_momentum=0.8)
+    variables = problem.variables()
+    average = None
+    for step in problem.gradients:
+        values = problem.apply(optimizer, [step], variables)
+        average = values if average is None else [0.8 * a + 0.2 * b for a, b in zip(average, values, strict=True)]
+    assert_close([to_numpy(v) for v in optimizer._model_variables_moving_average], average)
+    optimizer.finalize_variable_values(variables)
+    assert_close([to_numpy(variable) for variable in variables], average)
+
+
+def test_a_learning_rate_schedule_is_followed():
+    problem = Problem()
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2], [LEARNING_RATE, 0.0])
+    frozen = problem.apply(AdamWithWeightnorm(schedule), problem.gradients)
+    assert_close(frozen, problem.apply(AdamWithWeightnorm(LEARNING_RATE), problem.gradients[:3]))
+
+
+def test_constraints_hold_after_each_step():
+    problem = Problem()
+    variables = problem.variables()
+    variables[0].constraint = keras.constraints.NonNeg()
+    assert problem.apply(AdamWithWeightnorm(LEARNING_RATE), problem.gradients, variables)[0].min() == 0
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="Keras scales losses on JAX within fit alone")
+def test_loss_scaling_changes_nothing_but_skips_what_is_not_finite():
+    problem = Problem()
+    scaled = keras.optimizers.LossScaleOptimizer(AdamWithWeightnorm(LEARNING_RATE), initial_scale=8.0)
+    infinite = [np.full_like(gradient, np.inf) for gradient in problem.gradients[0]]
+    gradients = [[8 * gradient for gradient in step] for step in problem.gradients]
+    values = problem.apply(scaled, [*gradients[:3], infinite])
+    assert_close(values, problem.apply(AdamWithWeightnorm(LEARNING_RATE), problem.gradients[:3]))
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(ValueError, match="amsgrad is not supported"):
+        AdamWithWeightnorm(amsgrad=True)
+
+
+def test_the_configuration_is_kept():
+    optimizer = AdamWithWeightnorm(LEARNING_RATE, beta_1=0.8, clipnorm=2.0)
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(copy, AdamWithWeightnorm)
+    assert copy.get_config() == optimizer.get_config()
 
 
 def test_initialization_gives_every_layer_zero_mean_and_unit_variance():

@@ -1,0 +1,38 @@
+"""How far a network looks: which input pixels reach an output pixel."""
+
+import math
+
+from keras import layers, tree
+
+from model.common import PixelShuffle, SymmetricPadding
+from options import UserError
+
+POINTWISE = (layers.InputLayer, layers.Add, layers.Rescaling, layers.ReLU, layers.PReLU, layers.Activation,
+             layers.BatchNormalization, SymmetricPadding)
+
+
+def receptive_radius(model):
+    """Returns the distance in input pixels up to which a functional network of images looks, rounded up.
+
+    An output pixel whose input pixel is farther than this from the border of a crop is the same for the crop as for
+    the whole image.
+
+    Raises:
+        UserError: the network has a layer whose reach is not known here.
+    """
+    reach = {}  # of each tensor: radius in input pixels, and its resolution relative to the input
+    for layer in model.layers:
+        inputs = [] if isinstance(layer, layers.InputLayer) else tree.flatten(layer.input)
+        radius = max((reach[id(tensor)][0] for tensor in inputs), default=0.0)
+        resolution = reach[id(inputs[0])][1] if inputs else 1
+        if isinstance(layer, layers.Conv2D):
+            size = max((kernel - 1) * dilation for kernel, dilation in
+                       zip(layer.kernel_size, layer.dilation_rate, strict=True))
+            radius += size / 2 / resolution
+        elif isinstance(layer, PixelShuffle):
+            resolution *= layer.factor
+        elif not isinstance(layer, POINTWISE):
+            raise UserError(f"{model.name}: the reach of its layer {layer.name} ({type(layer).__name__}) is not known")
+        for tensor in tree.flatten(layer.output):
+            reach[id(tensor)] = radius, resolution
+    return math.ceil(reach[id(model.outputs[0])][0])
