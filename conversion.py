@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from typing import NamedTuple
@@ -83,7 +84,8 @@ def convert(tasks, outdir, num_workers):
     due = [Task(task.source, stale) for task in tasks
            if (stale := {path: make for path, make in task.make.items() if outdated(path, task.source)})]
     failures = 0
-    with ProcessPoolExecutor(num_workers) as pool, tqdm(total=len(due), unit="image", disable=None) as progress:
+    with (ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn")) as pool,
+          tqdm(total=len(due), unit="image", disable=None) as progress):
         for future in as_completed([pool.submit(_do, task) for task in due]):
             error = future.result()
             if error:

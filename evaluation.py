@@ -3,7 +3,7 @@
 import numpy as np
 from tqdm import tqdm
 
-from data import load_pair
+from div2k import load_pair
 from model import psnr
 from monitoring import InterruptCheck
 

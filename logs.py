@@ -6,7 +6,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import image, scalar
 
-from data import load_pair
+from div2k import load_pair
 from files import write_errors
 from images import to_uint8
 from resize import imresize

@@ -203,6 +203,8 @@ def main(args):
             print(f"{interrupted}: stopped after step {progress['step']} of epoch {progress['epoch'] + 1}; go on with\n"
                   f"    python train.py --resume {workspace.folder}")
             return interrupted.exit_code
+        finally:
+            sequence.close()
     print(f"best PSNR = {progress['best_psnr']:.4f}: {workspace.folder}")
     return 0
 
@@ -266,7 +268,7 @@ def _build(args, padding):
 
 
 def _find_pairs(args):
-    from data import find_pairs
+    from div2k import find_pairs
 
     return [find_pairs(args.dataset, subset, args.scale, args.downgrade, ids)
             for subset, ids in (("train", args.training_images), ("valid", args.validation_images))]
@@ -276,24 +278,24 @@ def _data(args, train_pairs, valid_pairs):
     """Returns the sequence of training patches, and the function that validates a `Training`."""
     from data import PatchSequence
     from evaluation import FullSizeValidation, PatchValidation
+    from patches import PatchStream
 
-    def patches(subset, pairs, typed_ids, **kwargs):
-        sequence = PatchSequence(
-            pairs, args.scale, args.batch_size, args.patch_size, seed=args.seed, workers=args.num_workers,
-            use_multiprocessing=args.use_multiprocessing, max_queue_size=args.max_queue_size, **kwargs)
-        if sequence.num_too_small:
+    def patches(subset, pairs, typed_ids, num_batches=None):
+        stream = PatchStream(pairs, args.scale, args.batch_size, args.patch_size, augment=subset == "training",
+                             seed=args.seed)
+        if stream.num_too_small:
             size = args.patch_size * args.scale
-            text = f"{sequence.num_too_small} {subset} images are smaller than a patch of {size} x {size} pixels"
+            text = f"{stream.num_too_small} {subset} images are smaller than a patch of {size} x {size} pixels"
             if typed_ids:
                 raise UserError(f"{text}: leave them out of --{subset}-images or choose a smaller --patch-size")
-            print(f"{text} and are left out; {len(sequence.pairs)} are used")
-        return sequence
+            print(f"{text} and are left out; {len(stream.pairs)} are used")
+        return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
     training = patches("training", train_pairs, args.training_images)
     if args.benchmark:
         return training, FullSizeValidation(valid_pairs)
-    return training, PatchValidation(patches("validation", valid_pairs, args.validation_images, augment=False,
-                                             num_batches=args.validation_steps))
+    return training, PatchValidation(patches("validation", valid_pairs, args.validation_images,
+                                             args.validation_steps))
 
 
 def _start(args, network, inference_model, sequence):

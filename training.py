@@ -67,9 +67,10 @@ class Training:
             raise UserError(f"{error}; {self._last_good()}") from error
 
     def _run_epoch(self, epoch):
-        start = time.monotonic()
+        start, steps = time.monotonic(), self.iterations_per_epoch - self.progress["step"]
         if self.progress["step"] < self.iterations_per_epoch:
             self._run_steps(epoch)
+        rate = steps * self.sequence.stream.batch_size / (time.monotonic() - start)
         self.interrupts.check()
         with averaged_weights(self.network):
             self.inference_model.set_weights(self.network.get_weights())
@@ -82,8 +83,9 @@ class Training:
         self._save_state()
         self.log.write(epoch + 1, row, self.super_resolve)
         seconds = time.monotonic() - start
-        figures = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items())
-        left = time.strftime("%Hh%Mm", time.gmtime(seconds * (self.epochs - epoch - 1)))
+        figures = " - ".join([*(f"{name}: {value:.4f}" for name, value in logs.items()), f"{rate:.0f} images/s"])
+        minutes = round(seconds * (self.epochs - epoch - 1) / 60)
+        left = f"{minutes // 60}h{minutes % 60:02d}m"
         print(f"epoch {epoch + 1}/{self.epochs} - {figures} - {seconds:.0f}s, {left} left", flush=True)
 
     def _run_steps(self, epoch):

@@ -1,6 +1,6 @@
 """Compares the time of a training step between variants of a training, which take turns in one process.
 
-    python benchmarks/train_step.py --base "--profile wdsr-b-8 --scale 4" "--no-weightnorm" "--precision bfloat16"
+    python benchmarks/train_step.py --base "--profile wdsr-b-8 --scale 4" " --no-weightnorm" " --precision bfloat16"
 
 Prints the median time of a step of the base and of each variant (options added to the base's), and their ratios.
 """

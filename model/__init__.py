@@ -1,5 +1,7 @@
 """The networks, their metrics and their files. Importing this package registers every layer for loading."""
 
+import keras
+
 from model.common import PixelShuffle, SymmetricPadding
 from model.edsr import edsr
 from model.loading import SCALES, copy_weights, load_model, model_scale, save_model
@@ -8,6 +10,10 @@ from model.metrics import crop_margin, psnr
 from model.receptive import receptive_radius
 from model.srgan import discriminator, sr_resnet, vgg_22, vgg_54
 from model.wdsr import wdsr_a, wdsr_b
+
+# The networks are NHWC and float32 whatever a user's ~/.keras/keras.json says.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
 
 __all__ = [
     "LOSSES", "SCALES", "PixelShuffle", "SymmetricPadding", "copy_weights", "crop_margin", "discriminator", "edsr",

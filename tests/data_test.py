@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from data import PatchSequence, find_pairs
+from data import PatchSequence
+from div2k import find_pairs
 from options import UserError
+from patches import PatchStream
 from tests.conftest import make_photo
 
 
@@ -24,9 +26,9 @@ def pairs(tmp_path):
 
 
 def test_crop_flip_and_rotation_keep_lr_and_hr_aligned(pairs):
-    sequence = PatchSequence(pairs, 3, batch_size=4, patch_size=9)
+    stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
     for index in range(20):
-        lr, hr = sequence[index]
+        lr, hr = stream.batch(index)
         assert lr.shape == (4, 9, 9, 3)
         assert hr.shape == (4, 27, 27, 3)
         assert lr.dtype == hr.dtype == np.uint8
@@ -36,45 +38,63 @@ def test_crop_flip_and_rotation_keep_lr_and_hr_aligned(pairs):
 def test_every_flip_and_rotation_occurs(tmp_path):
     lr = make_photo(8, 8)
     write_pair(tmp_path, 1, lr, 2)
-    sequence = PatchSequence(find_pairs(tmp_path, "train", 2, "bicubic"), 2, batch_size=100, patch_size=8)
+    stream = PatchStream(find_pairs(tmp_path, "train", 2, "bicubic"), 2, batch_size=100, patch_size=8)
     variants = [np.rot90(image, k) for image in (lr, lr[:, ::-1]) for k in range(4)]
-    found = {i for patch in sequence[0][0] for i, image in enumerate(variants) if np.array_equal(patch, image)}
+    found = {i for patch in stream.batch(0)[0] for i, image in enumerate(variants) if np.array_equal(patch, image)}
     assert found == set(range(8))
 
 
 def test_without_augmentation_patches_are_upright(pairs):
-    sequence = PatchSequence(pairs[:1], 3, batch_size=30, patch_size=9, augment=False)
-    image = np.load(pairs[0].lr_path)
+    stream = PatchStream(pairs[:1], 3, batch_size=30, patch_size=9, augment=False)
+    image = np.load(pairs[0].lr.path)
     windows = np.lib.stride_tricks.sliding_window_view(image, (9, 9), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
-    for patch in sequence[0][0]:
+    for patch in stream.batch(0)[0]:
         assert (windows == patch).all(axis=(2, 3, 4)).any()
 
 
 def test_a_batch_depends_on_its_number_and_the_seed_alone(pairs):
-    sequence = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=5)
-    in_order = [sequence[i][0] for i in range(6)]
-    again = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=5)
-    assert all(np.array_equal(again[i][0], in_order[i]) for i in reversed(range(6)))
-    later = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=5, first_batch=4)
-    assert np.array_equal(later[1][0], in_order[5])
-    other = PatchSequence(pairs, 3, batch_size=4, patch_size=9, seed=6)
-    assert not np.array_equal(other[0][0], in_order[0])
+    stream = PatchStream(pairs, 3, batch_size=4, patch_size=9, seed=5)
+    in_order = [stream.batch(i)[0] for i in range(6)]
+    again = PatchStream(pairs, 3, batch_size=4, patch_size=9, seed=5)
+    assert all(np.array_equal(again.batch(i)[0], in_order[i]) for i in reversed(range(6)))
+    other = PatchStream(pairs, 3, batch_size=4, patch_size=9, seed=6)
+    assert not np.array_equal(other.batch(0)[0], in_order[0])
+
+
+@pytest.mark.parametrize(("num_workers", "in_processes", "ahead"), [(1, False, 1), (3, False, 16), (2, True, 4)])
+def test_a_sequence_is_the_stream_whatever_the_workers(pairs, num_workers, in_processes, ahead):
+    stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
+    sequence = PatchSequence(stream, None, num_workers, in_processes, ahead)
+    for first_batch in (0, 5):
+        sequence.window(first_batch, 6)
+        for index in (0, 1, 0, 1, 2, 3, 4, 5):  # Keras looks at the first batches before it begins
+            for ours, theirs in zip(sequence[index], stream.batch(first_batch + index), strict=True):
+                assert np.array_equal(ours, theirs)
+    sequence.close()
+
+
+def test_an_error_of_a_worker_is_raised_where_its_batch_is_used(pairs):
+    stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
+    for pair in pairs:
+        pair.lr.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        PatchSequence(stream)[0]
 
 
 def test_every_pass_shows_all_images_in_a_new_order(pairs):
-    sequence = PatchSequence(pairs, 3, batch_size=4, patch_size=9)
-    order = [sequence._image_index(number) for number in range(30)]
+    stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
+    order = [stream._image_index(number) for number in range(30)]
     passes = [tuple(order[i:i + 10]) for i in (0, 10, 20)]
     assert all(sorted(one) == list(range(10)) for one in passes)
     assert len(set(passes)) == 3
 
 
 def test_images_smaller_than_a_patch_are_left_out(pairs):
-    sequence = PatchSequence(pairs, 3, patch_size=25)
-    assert sequence.num_too_small == 8  # LR sizes are (20 + i, 31 - i)
-    assert [pair.image_id for pair in sequence.pairs] == [5, 6]
+    stream = PatchStream(pairs, 3, patch_size=25)
+    assert stream.num_too_small == 8  # LR sizes are (20 + i, 31 - i)
+    assert [pair.image_id for pair in stream.pairs] == [5, 6]
     with pytest.raises(UserError, match=r"none of the 10 images of .*_HR is as large as a patch of 120 x 120"):
-        PatchSequence(pairs, 3, patch_size=40)
+        PatchStream(pairs, 3, patch_size=40)
 
 
 def test_ids_default_to_what_is_there(pairs, tmp_path):
@@ -87,7 +107,7 @@ def test_an_hr_image_may_exceed_the_multiple_of_the_scale(tmp_path):
     path = tmp_path / "DIV2K_train_HR" / "0001.npy"
     np.save(path, np.pad(np.load(path), ((0, 2), (0, 1), (0, 0))))
     pairs = find_pairs(tmp_path, "train", 3, "bicubic")
-    lr, hr = PatchSequence(pairs, 3, batch_size=2, patch_size=10, augment=False)[0]
+    lr, hr = PatchStream(pairs, 3, batch_size=2, patch_size=10, augment=False).batch(0)
     assert np.array_equal(np.repeat(np.repeat(lr, 3, 1), 3, 2), hr)
 
 
@@ -107,12 +127,13 @@ def save_truncated(path):
     (save_truncated, "cannot be read as a numpy array: mmap length is greater than file size"),
     (save_pickle, "cannot be read as a numpy array: .*Python objects"),
     (lambda path: np.save(path, np.zeros((8, 8, 3), np.float32)), r"holds float32 of shape \(8, 8, 3\)"),
+    (lambda path: np.save(path, np.zeros((3, 8, 8), np.uint8).T), "is stored column by column"),
     (lambda path: np.save(path, np.zeros((8, 8), np.uint8)), r"holds uint8 of shape \(8, 8\)"),
     (lambda path: np.save(path, np.zeros((8, 9, 3), np.uint8)), "is 8 x 9, which does not fit .*0002.npy of 66 x 87"),
 ])
 def test_a_bad_array_is_named_with_its_cause(pairs, tmp_path, spoil, cause):
-    spoil(pairs[1].lr_path)
-    with pytest.raises(UserError, match=f"{pairs[1].lr_path}: {cause}"):
+    spoil(pairs[1].lr.path)
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: {cause}"):
         find_pairs(tmp_path, "train", 3, "bicubic")
 
 
@@ -123,6 +144,6 @@ def test_missing_folders_and_ids_are_named(pairs, tmp_path):
     with pytest.raises(UserError, match=r"0011\.npy: there is no such array"):
         find_pairs(tmp_path, "train", 3, "bicubic", [10, 11])
     for pair in pairs:
-        pair.hr_path.unlink()
+        pair.hr.path.unlink()
     with pytest.raises(UserError, match=r"there are no arrays NNNN\.npy in it"):
         find_pairs(tmp_path, "train", 3, "bicubic")

@@ -1,5 +1,6 @@
 """What holds for every network: sizes, parameter counts, names, saving and loading."""
 
+import os
 import subprocess
 import sys
 
@@ -80,6 +81,15 @@ def test_importing_model_is_all_that_loading_needs(tmp_path):
     assert output.stdout.split() == ["wdsr_b"], output.stderr
 
 
+def test_a_users_keras_settings_do_not_change_the_networks(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16"}')
+    code = "import numpy, model; m = model.edsr(2, 4, 1); print(m(numpy.zeros((1, 5, 6, 3))).shape, m.weights[0].dtype)"
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                            env={**os.environ, "KERAS_HOME": str(tmp_path)})
+    assert "float32" in output.stdout, output.stderr
+    assert "10, 12, 3" in output.stdout
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_no_layer_with_weights_has_a_generated_name(name):
     first, second = ([layer.name for layer in SMALL[name](4).layers if layer.weights] for _ in range(2))
@@ -87,8 +97,9 @@ def test_no_layer_with_weights_has_a_generated_name(name):
     assert all(any(part in layer for part in ("head", "block", "body", "upsample", "tail", "skip")) for layer in first)
 
 
-def test_outputs_of_a_mixed_network_are_float32():
-    keras.config.set_dtype_policy("mixed_bfloat16")
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_outputs_of_a_mixed_network_are_float32(policy):
+    keras.config.set_dtype_policy(policy)
     try:
         models = [build(4) for build in SMALL.values()] + [discriminator(32)]
     finally:

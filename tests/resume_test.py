@@ -68,15 +68,14 @@ def uninterrupted(dataset, tmp_path_factory):
     return only_run(outdir)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, uninterrupted, tmp_path, seed):
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, uninterrupted, tmp_path, epochs):
     process = start(command(dataset, tmp_path, "--epochs", 3, "--iterations-per-epoch", 150))
-    wait_for(lambda: epochs_done(tmp_path) >= seed, process)
-    time.sleep(random.Random(seed).uniform(0, 0.3))
+    wait_for(lambda: list(tmp_path.glob("*/state/state.npz")) and epochs_done(tmp_path) >= epochs, process)
+    time.sleep(random.uniform(0, 0.4))
     process.kill()
     process.communicate()
     run = only_run(tmp_path)
-    assert not list(run.rglob(".*part*")) or read_state(Workspace(run).state_path)
     subprocess.run([sys.executable, "train.py", "--resume", run], cwd=ROOT, check=True, capture_output=True)
     assert_same_outcome(run, uninterrupted)
 

@@ -99,7 +99,7 @@ def test_a_run_leaves_its_arguments_models_history_logs_and_state(train_tiny):
     assert f"{max(row['val_psnr'] for row in rows):.4f}" in out
 
 
-def test_tensorboard_logs_hold_every_figure_of_the_history(train_tiny):
+def test_tensorboard_logs_hold_every_figure_and_validation_images(train_tiny):
     from tensorboardX.proto.event_pb2 import Event
 
     _, run = train_tiny()
@@ -113,6 +113,7 @@ def test_tensorboard_logs_hold_every_figure_of_the_history(train_tiny):
     for row in history(run):
         for name in ("loss", "psnr", "val_loss", "val_psnr", "learning_rate"):
             assert found[name, int(row["epoch"])] == pytest.approx(row[name])
+    assert {("0007/hr", 0), ("0007/bicubic", 0), ("0007/sr", 1), ("0007/sr", 2), ("0008/sr", 2)} <= set(found)
 
 
 def test_args_txt_reads_back_as_the_same_arguments(train_tiny):

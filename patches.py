@@ -1,0 +1,97 @@
+"""Random patches of pairs of images, and worker processes that make them; without Keras, which they need not load."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+
+from div2k import load_pair
+from options import UserError
+
+
+class PatchStream:
+    """An endless stream of batches of paired patches: cropped, flipped and rotated alike.
+
+    Every batch is a function of the seed and its number alone, so that the stream can be computed by several workers
+    and taken up anywhere. Samples go through a new permutation of all images in every pass.
+    """
+
+    def __init__(self, pairs, scale, batch_size=16, patch_size=48, augment=True, seed=0):
+        """Leaves out the images that are smaller than a patch.
+
+        Args:
+            pairs: list of `ImagePair`.
+            scale: 2, 3 or 4.
+            batch_size: patches in a batch.
+            patch_size: size of the low-resolution patch in pixels.
+            augment: flip horizontally and rotate by 0, 90, 180 or 270 degrees at random.
+            seed: of the random stream.
+
+        Raises:
+            UserError: no image is as large as a patch.
+        """
+        self.pairs = [pair for pair in pairs if min(pair.lr.shape[:2]) >= patch_size]
+        self.num_too_small = len(pairs) - len(self.pairs)
+        if not self.pairs:
+            raise UserError(f"none of the {len(pairs)} images of {pairs[0].hr.path.parent} is as large as a patch of "
+                            f"{patch_size * scale} x {patch_size * scale} pixels: choose a smaller --patch-size")
+        self.scale, self.batch_size, self.patch_size = scale, batch_size, patch_size
+        self.augment, self.seed = augment, seed
+        self._permutation = None
+
+    def batch(self, number):
+        """Returns batch `number` of the stream: lr (N, S, S, 3) and hr (N, S scale, S scale, 3), uint8."""
+        first = number * self.batch_size
+        samples = [self._sample(n) for n in range(first, first + self.batch_size)]
+        lr, hr = (np.stack(images) for images in zip(*samples, strict=True))
+        return lr, hr
+
+    def _sample(self, number):
+        """Returns the paired patches of sample `number` of the stream."""
+        rng = np.random.default_rng((self.seed, 1, number))
+        pair = self.pairs[self._image_index(number)]
+        hr, lr = load_pair(pair, self.scale)
+        y = int(rng.integers(lr.shape[0] - self.patch_size + 1))
+        x = int(rng.integers(lr.shape[1] - self.patch_size + 1))
+        lr, hr = (_crop(image, y * factor, x * factor, self.patch_size * factor)
+                  for image, factor in ((lr, 1), (hr, self.scale)))
+        if self.augment:
+            flip, quarters = rng.integers(2), rng.integers(4)
+            lr, hr = (np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
+        return lr, hr
+
+    def _image_index(self, number):
+        image_pass, position = divmod(number, len(self.pairs))
+        permutation = self._permutation
+        if permutation is None or permutation[0] != image_pass:  # one assignment, so that threads do not collide
+            order = np.random.default_rng((self.seed, 0, image_pass)).permutation(len(self.pairs))
+            permutation = self._permutation = (image_pass, order)
+        return permutation[1][position]
+
+
+def _crop(image, y, x, size):
+    return image[y:y + size, x:x + size]
+
+
+_stream = None  # of a worker process
+
+
+def start_worker(stream):
+    """Prepares a worker process: Ctrl-C is for the main process, and without that there is nothing to do."""
+    global _stream
+    _stream = stream
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _exit_with_parent(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+
+def worker_batch(number):
+    """Returns a batch of the worker's stream."""
+    return _stream.batch(number)

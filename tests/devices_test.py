@@ -1,0 +1,27 @@
+import keras
+import pytest
+
+from devices import report_devices
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Puts an nvidia-smi on the path that answers with one GPU."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text("#!/bin/sh\necho NVIDIA T4\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_the_devices_in_use_are_named(capsys):
+    report_devices()
+    assert capsys.readouterr().out == f"{keras.backend.backend()}: CPU\n"
+
+
+def test_a_gpu_that_is_there_and_not_used_is_warned_of(nvidia_smi, capsys, monkeypatch):
+    report_devices()
+    assert "warning: NVIDIA T4 is there but" in capsys.readouterr().err
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # hidden on purpose
+    report_devices()
+    assert capsys.readouterr().err == ""
