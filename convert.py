@@ -62,7 +62,7 @@ def parse_args(argv=None):
 
 def main(args):
     """Converts images and returns the exit code."""
-    import conversion
+    from datasets import conversion
 
     for folder in args.indir:
         if not folder.is_dir():

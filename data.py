@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import keras
 
-from patches import start_worker, worker_batch
+from datasets.patches import start_worker, worker_batch
 
 
 class PatchSequence(keras.utils.PyDataset):

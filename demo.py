@@ -27,7 +27,7 @@ def parser():
 def main(args):
     """Super-resolves the images of `args.indir`; returns 1 if any of them failed."""
     from files import make_folder
-    from images import find_images
+    from imaging.image_files import find_images
     from options import UserError
 
     paths = find_images(args.indir)
@@ -58,8 +58,8 @@ def _super_resolve_file(super_resolve, path, target):
     """Writes the super-resolved image; returns the sizes before and after, as text."""
     import numpy as np
 
-    from images import read_image_with_alpha, to_uint8, write_image
-    from resize import imresize
+    from imaging.image_files import read_image_with_alpha, to_uint8, write_image
+    from imaging.resize import imresize
 
     lr, alpha = read_image_with_alpha(path)
     sr = to_uint8(super_resolve(lr))

@@ -80,7 +80,7 @@ def _evaluate(path, args, super_resolve):
     """Returns the mean PSNR of a model over the validation images."""
     from tqdm import tqdm
 
-    from div2k import find_pairs
+    from datasets.div2k import find_pairs
     from evaluation import pair_psnr
 
     pairs = find_pairs(args.dataset, "valid", super_resolve.scale, args.downgrade, args.validation_images)

@@ -5,6 +5,7 @@
 A profile sets defaults; an option that is typed wins. Each run makes a time-stamped folder below --outdir.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ PROFILES = {
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
                   "save_best_models_only", "save_models_after_epoch", "print_model_summary", "debug")
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+PRECISIONS = ("float32", "bfloat16", "float16")
 LOSSES = ("mae", "mse", "charbonnier")
 SCHEDULES = ("step", "cosine")
 
@@ -113,7 +114,8 @@ def _add_training_options(group):
                        help="largest value of a gradient's element")
     group.add_argument("--ema", type=number(float, 0, 1), metavar="F",
                        help="validate and save a moving average of the weights, with this momentum (such as 0.999)")
-    group.add_argument("--weightnorm", action=_boolean(), default=False, help="Adam with weight normalization")
+    group.add_argument("--weightnorm", action=argparse.BooleanOptionalAction, default=False,
+                       help="Adam with weight normalization")
     group.add_argument("--num-init-batches", type=number(int, 0), default=0, metavar="N",
                        help="batches for the data-based initialization of weight normalization")
     group.add_argument("--precision", choices=PRECISIONS, default="float32",
@@ -127,12 +129,6 @@ def _add_saving_options(group):
     group.add_argument("--benchmark", action="store_true",
                        help="validate on full-size images and save the best models only")
     group.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
-
-
-def _boolean():
-    from argparse import BooleanOptionalAction
-
-    return BooleanOptionalAction
 
 
 def parse_args(argv=None):
@@ -179,9 +175,11 @@ def main(args):
     limit_gpu_memory(args.gpu_memory_fraction)
     import keras
 
-    from logs import TensorBoardLog
-    from monitoring import Interrupted, Interrupts
-    from training import Training
+    from training.logs import TensorBoardLog
+    from training.loop import Training
+    from training.monitoring import Interrupted, Interrupts
+    from training.networks import build_models, compile_model, learning_rate_schedule
+    from training.start import resume_run, start_run
 
     report_devices()
     keras.utils.set_random_seed(args.seed)
@@ -190,7 +188,10 @@ def main(args):
     inference_model, network = build_models(args)
     schedule = learning_rate_schedule(args)
     compile_model(network, args, schedule)
-    workspace, progress = (_resume if args.resume else _start)(args, network, inference_model, sequence)
+    if args.resume:
+        workspace, progress = resume_run(args, network)
+    else:
+        workspace, progress = start_run(args, parser(), network, inference_model, sequence)
     training = Training(
         network, inference_model, workspace, progress, sequence, validate, schedule, epochs=args.epochs,
         iterations_per_epoch=args.iterations_per_epoch, save_best_only=args.save_best_models_only or args.benchmark,
@@ -209,66 +210,8 @@ def main(args):
     return 0
 
 
-def build_models(args):
-    """Returns the float32 network for inference and the network for training, of the precision of `args`."""
-    import keras
-
-    inference = _build(args, args.padding)
-    keras.config.set_dtype_policy(PRECISIONS[args.precision])
-    network = _build(args, "valid" if args.padding == "symmetric" else args.padding)
-    keras.config.set_dtype_policy("float32")
-    return inference, network
-
-
-def compile_model(network, args, schedule):
-    """Compiles `network` with the optimizer and loss of `args`."""
-    import keras
-
-    from model import pixel_loss, psnr
-    from optimizer import AdamWithWeightnorm
-    from workspace import build_variables
-
-    average = {} if args.ema is None else {"use_ema": True, "ema_momentum": args.ema}
-    adam = (AdamWithWeightnorm if args.weightnorm else keras.optimizers.Adam)(
-        schedule, clipnorm=args.clipnorm, clipvalue=args.clipvalue,
-        global_clipnorm=args.global_clipnorm, name="adam", **average)
-    # fit ends after every epoch here, and would put the average in place of the weights.
-    adam.finalize_variable_values = lambda variables: None
-    network.compile(adam, loss=pixel_loss(args.loss),
-                    metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=_jit_compile())
-    build_variables(network)
-
-
-def learning_rate_schedule(args):
-    """Returns the Keras schedule of `args`, a function of the step."""
-    from keras.optimizers import schedules
-
-    from optimizer import WarmUp
-
-    if args.learning_rate_schedule == "cosine":
-        schedule = schedules.CosineDecay(args.learning_rate, args.epochs * args.iterations_per_epoch)
-    else:
-        schedule = schedules.ExponentialDecay(
-            args.learning_rate, args.learning_rate_step_size * args.iterations_per_epoch, args.learning_rate_decay,
-            staircase=True)
-    return WarmUp(schedule, args.warmup_steps) if args.warmup_steps else schedule
-
-
-def _build(args, padding):
-    from model import edsr, sr_resnet, wdsr_a, wdsr_b
-
-    size = {"num_filters": args.num_filters, "num_res_blocks": args.num_res_blocks}
-    if args.model == "sr-resnet":
-        return sr_resnet(**size)
-    size["res_block_scaling"] = args.res_scaling
-    if args.model in ("edsr", "edsr-gen"):
-        return edsr(args.scale, tanh_activation=args.model == "edsr-gen", **size)
-    builder = {"wdsr-a": wdsr_a, "wdsr-b": wdsr_b}[args.model]
-    return builder(args.scale, res_block_expansion=args.res_expansion, padding=padding, **size)
-
-
 def _find_pairs(args):
-    from div2k import find_pairs
+    from datasets.div2k import find_pairs
 
     return [find_pairs(args.dataset, subset, args.scale, args.downgrade, ids)
             for subset, ids in (("train", args.training_images), ("valid", args.validation_images))]
@@ -277,8 +220,8 @@ def _find_pairs(args):
 def _data(args, train_pairs, valid_pairs):
     """Returns the sequence of training patches, and the function that validates a `Training`."""
     from data import PatchSequence
-    from evaluation import FullSizeValidation, PatchValidation
-    from patches import PatchStream
+    from datasets.patches import PatchStream
+    from training.validation import FullSizeValidation, PatchValidation
 
     def patches(subset, pairs, typed_ids, num_batches=None):
         stream = PatchStream(pairs, args.scale, args.batch_size, args.patch_size, augment=subset == "training",
@@ -296,70 +239,6 @@ def _data(args, train_pairs, valid_pairs):
         return training, FullSizeValidation(valid_pairs)
     return training, PatchValidation(patches("validation", valid_pairs, args.validation_images,
                                              args.validation_steps))
-
-
-def _start(args, network, inference_model, sequence):
-    """Makes the run's folder and gives the network its first weights; returns `Workspace` and progress."""
-    from training import new_progress
-    from workspace import Workspace
-
-    if args.print_model_summary:
-        network.summary()
-    network.optimizer.iterations.assign(args.initial_epoch * args.iterations_per_epoch)
-    if args.pretrained_model:
-        _copy_pretrained(args, network)
-    if args.num_init_batches:
-        _initialize(args, network, inference_model, sequence)
-    workspace = Workspace.create(args.outdir, parser(), args)
-    print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
-    return workspace, new_progress(args.initial_epoch)
-
-
-def _resume(args, network, *_):
-    """Opens the run's folder and restores its state; returns `Workspace` and progress."""
-    from workspace import Workspace, load_state
-
-    workspace = Workspace(args.resume)
-    progress = load_state(workspace.state_path, network)
-    if progress["epoch"] >= args.epochs:
-        raise UserError(f"{args.resume}: has done its {progress['epoch']} epochs: give more with --epochs")
-    print(f"{workspace.folder}: goes on after epoch {progress['epoch']}, step {progress['step']}")
-    return workspace, progress
-
-
-def _copy_pretrained(args, network):
-    """Copies the weights of `--pretrained-model`, and the optimizer's state if the run goes on from its epoch."""
-    from model import copy_weights, load_model
-    from workspace import load_optimizer_of
-
-    path = args.pretrained_model
-    copied, skipped = copy_weights(load_model(path), network)
-    print(f"{path}: copied the weights of {len(copied)} layers"
-          + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
-    if args.initial_epoch:
-        cause = load_optimizer_of(path, network)
-        print(f"starts with a fresh optimizer: {cause}" if cause else "goes on with the optimizer's state of its run")
-
-
-def _initialize(args, network, inference_model, sequence):
-    """Initializes the weights from the first training batches."""
-    from optimizer import data_based_initialization
-
-    inference_model.set_weights(network.get_weights())
-    names = data_based_initialization(inference_model, [sequence[i][0] for i in range(args.num_init_batches)])
-    network.set_weights(inference_model.get_weights())
-    print(f"initialized {len(names)} layers from {args.num_init_batches} batches")
-
-
-def _jit_compile():
-    """XLA is slower than TensorFlow's own kernels on a CPU; elsewhere Keras chooses."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    import tensorflow as tf
-
-    return "auto" if tf.config.list_physical_devices("GPU") else False
 
 
 if __name__ == "__main__":

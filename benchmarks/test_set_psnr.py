@@ -13,7 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from images import find_images, read_image, to_uint8
+from imaging.image_files import find_images, read_image, to_uint8
 from model import load_model
 from super_resolution import SuperResolver
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import convert
-from images import read_image
-from resize import downscale
+from imaging.image_files import read_image
+from imaging.resize import downscale
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from data import PatchSequence
-from div2k import find_pairs
+from datasets.div2k import find_pairs
+from datasets.patches import PatchStream
 from options import UserError
-from patches import PatchStream
 from tests.conftest import make_photo
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import demo
-from images import read_image, to_uint8, write_image
+from imaging.image_files import read_image, to_uint8, write_image
+from imaging.resize import imresize
 from model import edsr, load_model, save_model
-from resize import imresize
 from super_resolution import SuperResolver
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo
 

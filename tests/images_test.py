@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from images import find_images, read_image, read_image_with_alpha, to_uint8, write_image
+from imaging.image_files import find_images, read_image, read_image_with_alpha, to_uint8, write_image
 from options import UserError
 from tests.conftest import make_photo, save_photo
 

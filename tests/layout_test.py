@@ -14,12 +14,13 @@ def imports(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 
 def modules():
-    return [path for pattern in ("*.py", "model/*.py", "optimizer/*.py") for path in ROOT.glob(pattern)]
+    return [path for pattern in ("*.py", "*/*.py") for path in ROOT.glob(pattern)
+            if path.parent.name not in ("tests", "benchmarks") and not path.parent.name.startswith(".")]
 
 
 def test_no_file_imports_a_script():
@@ -31,6 +32,14 @@ def test_model_and_optimizer_do_not_import_each_other():
     for package, other in (("model", "optimizer"), ("optimizer", "model")):
         for path in (ROOT / package).glob("*.py"):
             assert other not in {name.split(".")[0] for name in imports(path)}, path
+
+
+def test_packages_import_no_package_above_them():
+    above = {"datasets": {"model", "optimizer", "training", "data"}, "imaging": {"model", "training", "datasets"},
+             "model": {"training", "datasets", "data"}, "optimizer": {"training", "datasets", "data"}}
+    for package, forbidden in above.items():
+        for path in (ROOT / package).glob("*.py"):
+            assert not {name.split(".")[0] for name in imports(path)} & forbidden, path
 
 
 def test_there_is_no_circle_of_imports():

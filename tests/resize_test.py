@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from images import read_image
-from resize import downscale, imresize
+from imaging.image_files import read_image
+from imaging.resize import downscale, imresize
 from tests.conftest import make_photo
 
 

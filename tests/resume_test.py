@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import train
-from monitoring import Interrupted, Interrupts
 from tests.conftest import ROOT, assert_one_line_error
-from workspace import Workspace, read_state
+from training.monitoring import Interrupted, Interrupts
+from training.workspace import Workspace, read_state
 
 TINY = ["--profile", "wdsr-b-8", "--num-filters", "5", "--num-res-blocks", "1", "--patch-size", "12",
         "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1"]

@@ -8,7 +8,7 @@ import pytest
 import train
 from model import wdsr_b
 from tests.conftest import assert_one_line_error, make_photo
-from workspace import command_line
+from training.workspace import command_line
 
 TINY = ["--num-filters", 5, "--num-res-blocks", 1, "--patch-size", 12, "--batch-size", 4, "--iterations-per-epoch", 3,
         "--validation-steps", 2, "--epochs", 2]

@@ -6,10 +6,10 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import image, scalar
 
-from div2k import load_pair
+from datasets.div2k import load_pair
 from files import write_errors
-from images import to_uint8
-from resize import imresize
+from imaging.image_files import to_uint8
+from imaging.resize import imresize
 
 PREVIEW_SIZE = 64  # LR pixels
 NUM_PREVIEWS = 3

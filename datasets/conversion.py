@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-import div2k
+from datasets import div2k
 from files import atomic_path, make_folder, outdated, write_text
-from images import find_images, read_image, write_image
+from imaging.image_files import find_images, read_image, write_image
+from imaging.resize import downscale
 from options import SCALES, UserError, describe
-from resize import downscale
 
 PARAMETERS_FILE = ".convert.json"  # what the files in a folder were made with
 IMAGES_FILE = "images.csv"  # which photo has which id

@@ -7,10 +7,10 @@ import keras
 
 from files import WriteError
 from model import save_model
-from monitoring import Interrupted, StepMonitor
 from options import UserError
 from super_resolution import SuperResolver
-from workspace import save_state
+from training.monitoring import Interrupted, StepMonitor
+from training.workspace import save_state
 
 
 def new_progress(epoch=0):

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from div2k import load_pair
+from datasets.div2k import load_pair
 from options import UserError
 
 

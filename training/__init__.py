@@ -1,0 +1,1 @@
+"""A training run: its network, loop, validation, folder and logs."""
