@@ -1,5 +1,7 @@
 """Super-resolving an image with a network."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -68,6 +70,23 @@ class SuperResolver:
         return np.asarray(self._forward(lr[None])[0])
 
 
+class SelfEnsemble:
+    """The mean over the 8 flips and rotations of an image, each turned back (EDSR paper, section 3.4)."""
+
+    def __init__(self, super_resolve):
+        self.super_resolve, self.scale = super_resolve, super_resolve.scale
+
+    def __call__(self, lr):
+        """Returns the super-resolved image of `lr`, as the `SuperResolver` does."""
+        total = 0
+        for flip in (False, True):
+            for quarters in range(4):
+                turned = np.rot90(lr[:, ::-1] if flip else lr, quarters)
+                sr = np.rot90(self.super_resolve(turned), -quarters)
+                total = total + (sr[:, ::-1] if flip else sr)
+        return total / 8
+
+
 def tile_spans(size, tile_size, halo):
     """Cuts an axis of `size` pixels into tiles.
 
@@ -91,11 +110,9 @@ def tile_spans(size, tile_size, halo):
 def _tensorflow_forward(model):
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
-    def forward(lr):
-        return model(lr, training=False)
-
-    return forward
+    # A partial, since TensorFlow counts the graphs of one function, and would warn when many networks are loaded.
+    return tf.function(functools.partial(model, training=False),
+                       input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
 
 
 def _jax_forward(model):

@@ -1,6 +1,10 @@
-"""Peak signal-to-noise ratio of super-resolved images."""
+"""Peak signal-to-noise ratio and structural similarity of super-resolved images, for training and for evaluation."""
 
+from typing import NamedTuple
+
+import numpy as np
 from keras import ops
+from skimage.metrics import structural_similarity
 
 
 def crop_margin(hr, sr):
@@ -13,7 +17,7 @@ def crop_margin(hr, sr):
 
 
 def psnr(hr, sr):
-    """Returns the PSNR in dB of each image: RGB, no border removed, neither clipped nor rounded.
+    """Returns the PSNR in dB of each image of a batch: RGB, no border removed, neither clipped nor rounded.
 
     Args:
         hr: images (N, H, W, 3) in [0, 255]; cropped centrally where `sr` is smaller.
@@ -25,3 +29,59 @@ def psnr(hr, sr):
     hr, sr = ops.cast(hr, "float32"), ops.cast(sr, "float32")
     mse = ops.mean(ops.square(crop_margin(hr, sr) - sr), axis=(1, 2, 3))
     return 10 * ops.log10(255.0**2 / mse)
+
+
+class Protocol(NamedTuple):
+    """How two images are compared: which channels, without which border, rounded or not.
+
+    Attributes:
+        channels: 'rgb', or 'y' for `y_channel`, which is computed of the (rounded) RGB image and itself not rounded.
+        border: pixels removed on every side: a number, or one that depends on the scale: 'scale' or 'scale+6'.
+        rounded: whether `sr` is rounded half up and clipped to whole numbers in [0, 255] first.
+    """
+
+    channels: str = "rgb"
+    border: str = "0"
+    rounded: bool = False
+
+    def prepare(self, image, scale):
+        """Returns what is compared of an image (H, W, 3) in [0, 255], as float64 (H', W', channels)."""
+        image = np.asarray(image, np.float64)
+        if self.rounded:
+            image = np.clip(np.floor(image + 0.5), 0, 255)
+        border = self.border_pixels(scale)
+        image = image[border:image.shape[0] - border, border:image.shape[1] - border]
+        return y_channel(image)[..., None] if self.channels == "y" else image
+
+    def border_pixels(self, scale):
+        """Returns the border to be removed at a scale, in pixels."""
+        return sum(scale if term == "scale" else int(term) for term in str(self.border).split("+"))
+
+    def __str__(self):
+        channels = {"y": "Y channel", "rgb": "RGB"}[self.channels]
+        rounding = "rounded" if self.rounded else "neither clipped nor rounded"
+        return f"{channels}, border of {self.border} pixels removed, {rounding}"
+
+
+def image_psnr(hr, sr):
+    """Returns the PSNR in dB of two float64 images (H, W, C) in [0, 255]; infinite where they are equal."""
+    difference = (hr - sr).ravel()
+    mse = difference @ difference / difference.size
+    return float("inf") if mse == 0 else float(10 * np.log10(255.0**2 / mse))
+
+
+def image_ssim(hr, sr):
+    """Returns the mean SSIM of two float64 images (H, W, C) in [0, 255], the mean over the channels.
+
+    Wang et al. 2004: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, only where the window fits.
+    Images smaller than the window give nan.
+    """
+    if min(hr.shape[:2]) < 11:
+        return float("nan")
+    return float(structural_similarity(hr, sr, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+                                       data_range=255, channel_axis=-1))
+
+
+def y_channel(image):
+    """Returns the luma, in [16, 235], of RGB images (..., 3) in [0, 255]: BT.601, as MATLAB's rgb2ycbcr."""
+    return 16 + image @ np.array([65.481, 128.553, 24.966]) / 255

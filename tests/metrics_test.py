@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from model import LOSSES, crop_margin, pixel_loss, psnr
+from imaging.image_files import read_image
+from model import LOSSES, Protocol, crop_margin, image_psnr, image_ssim, pixel_loss, psnr, y_channel
 from tests.conftest import make_photo, to_numpy
 
 
@@ -39,3 +40,54 @@ def test_a_loss_has_one_value_a_pixel(images, name):
     found = to_numpy(pixel_loss(name)(hr, sr[:, 2:-2, 2:-2]))
     assert found.shape == (3, 16, 20)
     assert found == pytest.approx(expected.mean(axis=-1), rel=1e-5)
+
+
+def test_y_is_matlabs_rgb2ycbcr():
+    colours = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], float)
+    assert y_channel(colours) == pytest.approx([16, 235, 81.481, 144.553, 40.966])
+
+
+def test_ssim_is_that_of_the_paper_where_the_window_fits(images):
+    hr, sr = (y_channel(image[0].astype(float)) for image in images)
+    window = np.exp(-np.arange(-5, 6)**2 / (2 * 1.5**2))
+    window = np.outer(window, window) / window.sum()**2
+
+    def local_mean(image):
+        return (np.lib.stride_tricks.sliding_window_view(image, (11, 11)) * window).sum(axis=(2, 3))
+
+    mean_hr, mean_sr = local_mean(hr), local_mean(sr)
+    var_hr, var_sr = local_mean(hr**2) - mean_hr**2, local_mean(sr**2) - mean_sr**2
+    covariance = local_mean(hr * sr) - mean_hr * mean_sr
+    c1, c2 = (0.01 * 255)**2, (0.03 * 255)**2
+    expected = ((2 * mean_hr * mean_sr + c1) * (2 * covariance + c2)
+                / ((mean_hr**2 + mean_sr**2 + c1) * (var_hr + var_sr + c2))).mean()
+    assert image_ssim(hr[..., None], sr[..., None]) == pytest.approx(expected, abs=1e-7)
+    assert np.isnan(image_ssim(hr[:10, :, None], sr[:10, :, None]))
+
+
+def test_psnr_of_images_matches_scikit_image(images):
+    hr, sr = images[0][1].astype(float), images[1][1].astype(float)
+    assert image_psnr(hr, sr) == pytest.approx(peak_signal_noise_ratio(hr, sr, data_range=255), abs=1e-9)
+    assert image_psnr(hr, hr) == float("inf")
+
+
+def test_a_protocol_says_what_is_compared():
+    image = np.array([[[0.5, 300, -3], [1.4, 0, 0]]])
+    assert np.array_equal(Protocol("rgb", "0", False).prepare(image, 2), image)
+    assert Protocol("rgb", "0", True).prepare(image, 2).tolist() == [[[1, 255, 0], [1, 0, 0]]]
+    large = make_photo(40, 30)
+    assert np.array_equal(Protocol("rgb", "scale+6", True).prepare(large, 3), large[9:-9, 9:-9])
+    assert np.array_equal(Protocol("y", "scale", True).prepare(large, 4)[..., 0], y_channel(large[4:-4, 4:-4]))
+    assert str(Protocol("y", "scale", True)) == "Y channel, border of scale pixels removed, rounded"
+
+
+@pytest.mark.parametrize(("scale", "published"), [(2, 38.274), (3, 34.742), (4, 32.634)])
+def test_another_networks_images_get_their_published_psnr(test_data, scale, published):
+    protocol, values = Protocol("y", "scale", True), []
+    sr_paths = sorted((test_data / "reference_sr" / "RCAN_Set5").rglob(f"*x{scale}.png"))
+    hr_paths = sorted((test_data / "testsets" / "Set5").glob("*.png"))
+    for hr_path, sr_path in zip(hr_paths, sr_paths, strict=True):
+        sr = read_image(sr_path)
+        hr = read_image(hr_path)[:sr.shape[0], :sr.shape[1]]
+        values.append(image_psnr(protocol.prepare(hr, scale), protocol.prepare(sr, scale)))
+    assert np.mean(values) == pytest.approx(published, abs=1e-3)

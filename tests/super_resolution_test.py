@@ -4,7 +4,7 @@ import pytest
 
 from model import edsr, receptive_radius, wdsr_b
 from options import UserError
-from super_resolution import SuperResolver, tile_spans
+from super_resolution import SelfEnsemble, SuperResolver, tile_spans
 from tests.conftest import make_photo
 from tests.golden_cases import NETWORKS, set_weights
 
@@ -86,3 +86,13 @@ def test_tiles_cover_an_axis_once_and_keep_the_halo(size, tile_size, halo):
 def test_a_tile_too_small_for_the_network_is_refused():
     with pytest.raises(UserError, match="tile size 20 is too small for wdsr_b: more than 20 pixels"):
         SuperResolver(wdsr_b(2, num_res_blocks=8), tile_size=20)
+
+
+def test_the_self_ensemble_is_the_mean_over_eight_turned_images(super_resolve):
+    lr = make_photo(7, 9)
+    ensemble = SelfEnsemble(super_resolve)
+    sr = ensemble(lr)
+    assert sr.shape == (21, 27, 3)
+    for turn in (np.fliplr, np.flipud, np.rot90):  # whatever the network, the result turns with the image
+        assert ensemble(turn(lr)) == pytest.approx(turn(sr), abs=1e-3)
+    assert np.abs(sr - super_resolve(lr)).max() > 0.01

@@ -1,9 +1,8 @@
 """Validating a training after each epoch."""
 
-import numpy as np
 from tqdm import tqdm
 
-from evaluation import pair_psnr
+from evaluation import ORIGINAL, DIV2KSample, measure
 from training.monitoring import InterruptCheck
 
 
@@ -23,11 +22,12 @@ class FullSizeValidation:
     """Validates the inference model of a `Training` on full-size images: `val_psnr`, as evaluate.py computes it."""
 
     def __init__(self, pairs):
-        self.pairs = pairs
+        self.samples = [DIV2KSample(pair) for pair in pairs]
 
     def __call__(self, training):
-        values = []
-        for pair in tqdm(self.pairs, desc="validation", unit="image", leave=False, disable=None):
-            values.append(pair_psnr(training.super_resolve, pair))
-            training.interrupts.check()
-        return {"val_psnr": float(np.mean(values))}
+        def progress(samples):
+            for sample in tqdm(samples, desc="validation", unit="image", leave=False, disable=None):
+                yield sample
+                training.interrupts.check()
+
+        return {"val_psnr": measure(training.super_resolve, self.samples, ORIGINAL, progress=progress).mean("psnr")}

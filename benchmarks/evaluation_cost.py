@@ -1,0 +1,51 @@
+"""Compares the time of an evaluation with that of the network's forward passes alone.
+
+    python benchmarks/evaluation_cost.py --images Set14 --lr-images Set14_LR_bicubic pretrained/wdsr-b-8-x4.keras
+
+The three take turns: forward passes on images in memory; an evaluation (reading, forward, PSNR); one with SSIM.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from evaluation import folder_samples, measure
+from model import Protocol, load_model
+from super_resolution import SuperResolver
+
+
+def main():
+    """Prints the medians and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--lr-images", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("model", type=Path)
+    args = parser.parse_args()
+    super_resolve = SuperResolver(load_model(args.model))
+    samples = folder_samples(args.images, args.lr_images, super_resolve.scale, "replicate")
+    lrs = [sample.load(super_resolve.scale)[1] for sample in samples]
+    protocol = Protocol("y", "scale", True)
+    variants = {
+        "forward passes": lambda: [super_resolve(lr) for lr in lrs],
+        "evaluation": lambda: measure(super_resolve, samples, protocol),
+        "evaluation with SSIM": lambda: measure(super_resolve, samples, protocol, with_ssim=True),
+    }
+    times = {name: [] for name in variants}
+    variants["forward passes"]()
+    for _ in range(args.rounds):
+        for name, call in variants.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    base = statistics.median(times["forward passes"])
+    for name, seconds in times.items():
+        print(f"{statistics.median(seconds):7.3f} s  {statistics.median(seconds) / base:.3f} x forward  {name}")
+
+
+if __name__ == "__main__":
+    main()
