@@ -3,15 +3,17 @@
     python demo.py -i ./demo -o ./output
     python demo.py -i ./demo -o ./output --model ./output/20261123-120000/models/epoch-300-psnr-29.1234.keras
 
-NAME.EXT becomes NAME-sr.EXT in the output folder.
+NAME.EXT becomes NAME-sr.EXT in the output folder. Large images are done in tiles, whose size follows from the network.
 """
 
 import sys
 from pathlib import Path
 
-from options import add_device_options, describe, run, script_parser
+from options import UserError, add_device_options, describe, number, run, script_parser
 
 DEFAULT_MODEL = Path(__file__).parent / "pretrained" / "wdsr-b-8-x4.keras"
+FORMATS = ("png", "jpg", "webp", "tif", "bmp")
+TILE_MEMORY = 512  # MiB for the layers of the network
 
 
 def parser():
@@ -20,6 +22,12 @@ def parser():
     p.add_argument("-i", "--indir", type=Path, default="./demo", metavar="DIR", help="folder of images")
     p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="DIR", help="folder to write to")
     p.add_argument("-m", "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help=".keras file of a model")
+    p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
+    p.add_argument("--format", choices=FORMATS, help="of the output; by default that of the input")
+    p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
+    p.add_argument("--self-ensemble", action="store_true",
+                   help="mean over 8 flips and rotations: better, and 8 times the work")
+    p.add_argument("--tile-size", type=number(int, 8), metavar="N", help="size of the tiles in input pixels")
     add_device_options(p)
     return p
 
@@ -28,10 +36,10 @@ def main(args):
     """Super-resolves the images of `args.indir`; returns 1 if any of them failed."""
     from files import make_folder
     from imaging.image_files import find_images
-    from options import UserError
 
-    paths = find_images(args.indir)
+    targets = _targets(find_images(args.indir, args.recursive), args)
     make_folder(args.outdir)
+    skipped = [path for path in targets if args.skip_existing and targets[path].exists()]
 
     from devices import limit_gpu_memory
 
@@ -39,30 +47,46 @@ def main(args):
     from model import load_model
     from super_resolution import SuperResolver
 
-    super_resolve = SuperResolver(load_model(args.model))
+    super_resolve = SuperResolver(load_model(args.model), args.tile_size, TILE_MEMORY, args.self_ensemble)
     print(f"{args.model.name}: x{super_resolve.scale}")
     failed = 0
-    for path in paths:
+    for path, target in targets.items():
+        if path in skipped:
+            continue
         try:
-            target = args.outdir / f"{path.stem}-sr{path.suffix}"
             before, after = _super_resolve_file(super_resolve, path, target)
             print(f"{path} {before} -> {target} {after}", flush=True)
-        except (UserError, OSError) as error:
+        except UserError as error:
             failed += 1
             print(f"failed: {describe(error)}", file=sys.stderr)
-    print(f"{len(paths) - failed} images super-resolved, {failed} failed: {args.outdir}")
+    print(f"{len(targets) - len(skipped) - failed} images super-resolved, {len(skipped)} were there, {failed} failed: "
+          f"{args.outdir}")
     return 1 if failed else 0
+
+
+def _targets(paths, args):
+    """Returns the output path of each input path, or raises where two inputs would write the same file."""
+    targets, sources = {}, {}
+    for path in paths:
+        suffix = f".{args.format}" if args.format else path.suffix
+        target = (args.outdir / path.relative_to(args.indir)).with_name(f"{path.stem}-sr{suffix}")
+        if target in sources:
+            raise UserError(f"{sources[target]} and {path} would both be written to {target}: rename one, or leave "
+                            "out --format")
+        targets[path], sources[target] = target, path
+    return targets
 
 
 def _super_resolve_file(super_resolve, path, target):
     """Writes the super-resolved image; returns the sizes before and after, as text."""
     import numpy as np
+    from tqdm import tqdm
 
-    from imaging.image_files import read_image_with_alpha, to_uint8, write_image
+    from imaging.image_files import read_image_with_alpha, write_image
     from imaging.resize import imresize
 
     lr, alpha = read_image_with_alpha(path)
-    sr = to_uint8(super_resolve(lr))
+    sr = super_resolve.to_uint8(lr, lambda parts: tqdm(parts, desc=path.name, unit="tile", leave=False, disable=None))
     if alpha is not None:
         sr = np.dstack([sr, imresize(alpha, super_resolve.scale)])
     write_image(target, sr)

@@ -131,7 +131,7 @@ def _load(path, args, super_resolve):
 
     model = load_model(path)
     if super_resolve is None or not super_resolve.take_over(model):
-        super_resolve = SuperResolver(model)
+        super_resolve = SuperResolver(model, self_ensemble=args.self_ensemble)
     if args.scale not in (None, super_resolve.scale):
         raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not for --scale {args.scale}")
     return super_resolve
@@ -143,17 +143,13 @@ def _evaluate(path, args, protocol, super_resolve):
 
     from evaluation import Bicubic, dataset_samples, folder_samples, measure
     from reports import Result
-    from super_resolution import SelfEnsemble
 
     scale = super_resolve.scale
     if args.images:
         samples = folder_samples(args.images, args.lr_images, scale, args.border_mode)
     else:
         samples = dataset_samples(args.dataset, args.downgrade, scale, args.validation_images)
-    if path is None:
-        enlarge = Bicubic(scale, args.border_mode if args.images else "symmetric")
-    else:
-        enlarge = SelfEnsemble(super_resolve) if args.self_ensemble else super_resolve
+    enlarge = super_resolve if path else Bicubic(scale, args.border_mode if args.images else "symmetric")
     scores = measure(enlarge, samples, protocol, args.ssim, lambda samples: tqdm(
         samples, desc=path.name if path else "bicubic", unit="image", leave=False, disable=None))
     return Result(path, scale, super_resolve.model.count_params() if path else 0, scores, args.ssim)

@@ -5,11 +5,13 @@ import functools
 import keras
 import numpy as np
 
-from model import model_scale, receptive_radius
+from imaging.image_files import to_uint8
+from model import largest_layer, model_scale, receptive_radius
 from options import UserError
 
-SMALLEST_TILE = 192  # LR pixels
-TILE_HALOS = 6  # the tile's default size: 4 x 4 of its 6 x 6 halos are new
+JAX_TILE = 192  # LR pixels, at least
+TILE_HALOS = 6  # a tile is at least that many halos wide: 4 x 4 of its 6 x 6 are new
+LAYER_COPIES = 4  # of the largest layer's output that a forward pass holds at once, inputs and workspace included
 
 
 class SuperResolver:
@@ -21,16 +23,21 @@ class SuperResolver:
 
     Args:
         model: a network of images.
-        tile_size: LR pixels, more than twice the halo; None for whole images (on JAX, for a size that fits).
+        tile_size: LR pixels, more than twice the halo. By default whole images are taken (on JAX tiles that fit), or
+            what `memory` allows.
+        memory: MiB that the network's layers may take at once; it chooses a tile size, but not one that is too small
+            to be worth its halo.
+        self_ensemble: return the mean over the 8 flips and rotations of an image, each turned back (EDSR paper,
+            section 3.4).
     """
 
-    def __init__(self, model, tile_size=None):
-        self.model = model
+    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False):
+        self.model, self.self_ensemble = model, self_ensemble
         self.scale = model_scale(model)
         backend = keras.backend.backend()
-        if tile_size is not None or backend == "jax":
+        if tile_size or memory or backend == "jax":
             self.halo = receptive_radius(model)
-            tile_size = tile_size or max(SMALLEST_TILE, TILE_HALOS * self.halo)
+            tile_size = tile_size or self._default_tile_size(memory)
             if tile_size <= 2 * self.halo:
                 raise UserError(f"tile size {tile_size} is too small for {model.name}: more than "
                                 f"{2 * self.halo} pixels are needed")
@@ -54,37 +61,52 @@ class SuperResolver:
         Args:
             lr: image (H, W, 3) in [0, 255].
         """
-        lr, scale = np.asarray(lr, np.float32), self.scale
-        height, width = lr.shape[:2]
-        if self.tile_size is None or max(height, width) <= self.tile_size:
-            return self._whole(lr)
-        sr = np.empty((height * scale, width * scale, 3), np.float32)
-        for y, y_end, top, bottom in tile_spans(height, self.tile_size, self.halo):
-            for x, x_end, left, right in tile_spans(width, self.tile_size, self.halo):
-                tile = self._whole(lr[y:y_end, x:x_end])
-                sr[top * scale:bottom * scale, left * scale:right * scale] = tile[
-                    (top - y) * scale:(bottom - y) * scale, (left - x) * scale:(right - x) * scale]
+        sr = np.empty((lr.shape[0] * self.scale, lr.shape[1] * self.scale, 3), np.float32)
+        for rows, columns, part in self.parts(lr):
+            sr[rows, columns] = part
         return sr
 
-    def _whole(self, lr):
-        return np.asarray(self._forward(lr[None])[0])
+    def to_uint8(self, lr, progress=lambda parts: parts):
+        """Returns the super-resolved image of `lr`, rounded to uint8, with no other copy of it in memory.
 
+        Args:
+            lr: image (H, W, 3) in [0, 255].
+            progress: wraps the iterator of the image's parts, (rows, columns, pixels), to show how far it is.
+        """
+        sr = np.empty((lr.shape[0] * self.scale, lr.shape[1] * self.scale, 3), np.uint8)
+        for rows, columns, part in progress(self.parts(lr)):
+            sr[rows, columns] = to_uint8(part)
+        return sr
 
-class SelfEnsemble:
-    """The mean over the 8 flips and rotations of an image, each turned back (EDSR paper, section 3.4)."""
+    def parts(self, lr):
+        """Yields the super-resolved image part by part: the slices of its rows and columns, and their pixels."""
+        (height, width), scale = lr.shape[:2], self.scale
+        size = self.tile_size or max(height, width)
+        halo = self.halo if self.tile_size else 0
+        for y, y_end, top, bottom in tile_spans(height, size, halo):
+            for x, x_end, left, right in tile_spans(width, size, halo):
+                sr = self._tile(np.asarray(lr[y:y_end, x:x_end], np.float32))
+                yield (slice(top * scale, bottom * scale), slice(left * scale, right * scale),
+                       sr[(top - y) * scale:(bottom - y) * scale, (left - x) * scale:(right - x) * scale])
 
-    def __init__(self, super_resolve):
-        self.super_resolve, self.scale = super_resolve, super_resolve.scale
-
-    def __call__(self, lr):
-        """Returns the super-resolved image of `lr`, as the `SuperResolver` does."""
+    def _tile(self, lr):
+        if not self.self_ensemble:
+            return self._once(lr)
         total = 0
         for flip in (False, True):
             for quarters in range(4):
-                turned = np.rot90(lr[:, ::-1] if flip else lr, quarters)
-                sr = np.rot90(self.super_resolve(turned), -quarters)
+                sr = np.rot90(self._once(np.rot90(lr[:, ::-1] if flip else lr, quarters)), -quarters)
                 total = total + (sr[:, ::-1] if flip else sr)
         return total / 8
+
+    def _once(self, lr):
+        return np.asarray(self._forward(lr[None])[0])
+
+    def _default_tile_size(self, memory):
+        if not memory:
+            return max(JAX_TILE, TILE_HALOS * self.halo)
+        pixels = memory * 2**20 / (LAYER_COPIES * largest_layer(self.model))
+        return max(int(pixels**0.5), 4 * self.halo)
 
 
 def tile_spans(size, tile_size, halo):

@@ -1,4 +1,4 @@
-"""How far a network looks: which input pixels reach an output pixel."""
+"""What a network needs for an image: how far it looks around a pixel, and how much memory its layers take."""
 
 import math
 
@@ -20,7 +20,19 @@ def receptive_radius(model):
     Raises:
         UserError: the network has a layer whose reach is not known here.
     """
-    reach = {}  # of each tensor: radius in input pixels, and its resolution relative to the input
+    return math.ceil(max(radius for radius, _ in _reach(model).values()))
+
+
+def largest_layer(model):
+    """Returns the size of the largest output of a layer of `model`, in bytes of float32 for each input pixel."""
+    reach = _reach(model)
+    return max(4 * tensor.shape[-1] * reach[id(tensor)][1]**2
+               for layer in model.layers for tensor in tree.flatten(layer.output))
+
+
+def _reach(model):
+    """Returns of each layer's output, by its id: the radius in input pixels, and the resolution (1 is the input's)."""
+    reach = {}
     for layer in model.layers:
         inputs = [] if isinstance(layer, layers.InputLayer) else tree.flatten(layer.input)
         radius = max((reach[id(tensor)][0] for tensor in inputs), default=0.0)
@@ -35,4 +47,4 @@ def receptive_radius(model):
             raise UserError(f"{model.name}: the reach of its layer {layer.name} ({type(layer).__name__}) is not known")
         for tensor in tree.flatten(layer.output):
             reach[id(tensor)] = radius, resolution
-    return math.ceil(reach[id(model.outputs[0])][0])
+    return reach

@@ -44,6 +44,48 @@ def test_alpha_is_resized_and_kept(run_main, model_path, tmp_path):
     assert np.array_equal(sr[..., 3], imresize(rgba[..., 3], 3))
 
 
+def test_subfolders_keep_their_structure(run_main, model_path, tmp_path):
+    for name in ("a.png", "below/a.png"):
+        save_photo(tmp_path / "in" / name, make_photo(5, 6))
+    argv = ["-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path]
+    assert run_main(demo, *argv)[0] == 0
+    assert not (tmp_path / "out" / "below").exists()
+    assert run_main(demo, *argv, "--recursive")[0] == 0
+    assert (tmp_path / "out" / "below" / "a-sr.png").exists()
+
+
+def test_existing_outputs_are_skipped_when_asked(run_main, model_path, tmp_path):
+    save_photo(tmp_path / "in" / "a.png", make_photo(5, 6))
+    save_photo(tmp_path / "in" / "b.png", make_photo(5, 6))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a-sr.png").write_text("kept")
+    _, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "--skip-existing")
+    assert "1 images super-resolved, 1 were there, 0 failed" in out
+    assert (tmp_path / "out" / "a-sr.png").read_text() == "kept"
+
+
+def test_two_inputs_of_one_output_are_refused_before_any_work(run_main, model_path, tmp_path):
+    for name in ("a.png", "a.bmp"):
+        save_photo(tmp_path / "in" / name, make_photo(5, 6))
+    argv = ["-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path]
+    assert_one_line_error(run_main(demo, *argv, "--format", "webp"), tmp_path / "in" / "a.bmp",
+                          tmp_path / "in" / "a.png", tmp_path / "out" / "a-sr.webp", "rename one")
+    assert not (tmp_path / "out").exists()
+    assert run_main(demo, *argv)[0] == 0
+
+
+def test_tiles_and_the_self_ensemble_do_something(run_main, model_path, tmp_path):
+    save_photo(tmp_path / "in" / "a.png", make_photo(40, 33))
+    results = []
+    for argv in ([], ["--tile-size", 17], ["--self-ensemble"]):
+        run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, *argv)
+        results.append(read_image(tmp_path / "out" / "a-sr.png").astype(int))
+    assert np.abs(results[1] - results[0]).max() <= 1
+    assert np.abs(results[2] - results[0]).max() > 1
+    result = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "--tile-size", 9)
+    assert_one_line_error(result, "tile size 9 is too small for edsr")
+
+
 def test_a_bad_image_is_reported_and_the_rest_is_done(run_main, model_path, tmp_path):
     whole = save_photo(tmp_path / "in" / "a.png", make_photo(30, 30)).read_bytes()
     (tmp_path / "in" / "b.png").write_bytes(whole[:len(whole) // 2])
@@ -52,7 +94,7 @@ def test_a_bad_image_is_reported_and_the_rest_is_done(run_main, model_path, tmp_
     assert code == 1
     assert f"failed: {tmp_path / 'in' / 'b.png'}: cannot be read as an image: " in err
     assert "truncated" in err
-    assert "2 images super-resolved, 1 failed" in out
+    assert "2 images super-resolved, 0 were there, 1 failed" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-sr.png", "c-sr.png"]
 
 

@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from model import edsr, receptive_radius, wdsr_b
+from imaging.image_files import to_uint8
+from model import edsr, largest_layer, receptive_radius, wdsr_b
 from options import UserError
-from super_resolution import SelfEnsemble, SuperResolver, tile_spans
+from super_resolution import SuperResolver, tile_spans
 from tests.conftest import make_photo
 from tests.golden_cases import NETWORKS, set_weights
 
@@ -56,7 +57,7 @@ def test_no_pixel_beyond_the_reach_matters_and_one_within_does(name):
     changed = lr.copy()
     middle = len(lr) // 2
     changed[middle] = 255 - changed[middle]
-    forward = SuperResolver(model)._whole
+    forward = SuperResolver(model)._once
     rows = np.abs(forward(lr) - forward(changed)).max(axis=(1, 2)).nonzero()[0] // scale
     assert middle - radius <= rows.min() <= middle - radius + 1
     assert middle + radius - 1 <= rows.max() <= middle + radius
@@ -69,7 +70,7 @@ def test_tiles_give_what_the_whole_image_gives(name):
     for extra, size in ((1, (40, 33)), (5, (61, 7)), (12, (23, 50))):
         lr = make_photo(*size)
         tiled = SuperResolver(model, tile_size=2 * receptive_radius(model) + extra)
-        assert tiled(lr) == pytest.approx(tiled._whole(lr.astype("float32")), abs=1e-3)
+        assert tiled(lr) == pytest.approx(tiled._once(lr.astype("float32")), abs=1e-3)
 
 
 @pytest.mark.parametrize(("size", "tile_size", "halo"), [(5, 9, 2), (10, 9, 2), (100, 9, 4), (37, 12, 3), (1, 9, 4)])
@@ -90,9 +91,29 @@ def test_a_tile_too_small_for_the_network_is_refused():
 
 def test_the_self_ensemble_is_the_mean_over_eight_turned_images(super_resolve):
     lr = make_photo(7, 9)
-    ensemble = SelfEnsemble(super_resolve)
+    ensemble = SuperResolver(super_resolve.model, self_ensemble=True)
     sr = ensemble(lr)
     assert sr.shape == (21, 27, 3)
     for turn in (np.fliplr, np.flipud, np.rot90):  # whatever the network, the result turns with the image
         assert ensemble(turn(lr)) == pytest.approx(turn(sr), abs=1e-3)
     assert np.abs(sr - super_resolve(lr)).max() > 0.01
+
+
+def test_the_memory_chooses_the_tile_size():
+    model = edsr(4, num_res_blocks=16)
+    assert largest_layer(model) == 4 * 4 * 256  # 256 features at twice the resolution
+    sizes = [SuperResolver(model, memory=mib).tile_size for mib in (1, 512, 2048)]
+    assert sizes[0] == 4 * 36  # no smaller than is worth the halo
+    assert sizes[1] < sizes[2] == 2 * sizes[1] or abs(sizes[2] - 2 * sizes[1]) <= 1
+
+
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_the_rounded_image_is_the_same_in_tiles(self_ensemble):
+    model = NETWORKS["wdsr-b-x3"]()
+    set_weights(model)
+    lr = make_photo(30, 41)
+    whole = SuperResolver(model, self_ensemble=self_ensemble)
+    tiled = SuperResolver(model, tile_size=2 * receptive_radius(model) + 3, self_ensemble=self_ensemble)
+    difference = np.abs(tiled.to_uint8(lr).astype(int) - to_uint8(whole(lr)))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.001
