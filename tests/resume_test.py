@@ -61,20 +61,21 @@ def assert_same_outcome(run, expected):
 
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, tmp_path_factory):
-    """A run of three epochs of 150 steps in one go."""
+    """A run of six epochs of 150 steps in one go."""
     outdir = tmp_path_factory.mktemp("uninterrupted")
-    subprocess.run(command(dataset, outdir, "--epochs", 3, "--iterations-per-epoch", 150), cwd=ROOT, check=True,
+    subprocess.run(command(dataset, outdir, "--epochs", 6, "--iterations-per-epoch", 150), cwd=ROOT, check=True,
                    capture_output=True)
     return only_run(outdir)
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2])
 def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, uninterrupted, tmp_path, epochs):
-    process = start(command(dataset, tmp_path, "--epochs", 3, "--iterations-per-epoch", 150))
+    process = start(command(dataset, tmp_path, "--epochs", 6, "--iterations-per-epoch", 150))
     wait_for(lambda: list(tmp_path.glob("*/state/state.npz")) and epochs_done(tmp_path) >= epochs, process)
-    time.sleep(random.uniform(0, 0.4))
+    time.sleep(random.uniform(0, 0.3))
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
     run = only_run(tmp_path)
     subprocess.run([sys.executable, "train.py", "--resume", run], cwd=ROOT, check=True, capture_output=True)
     assert_same_outcome(run, uninterrupted)
@@ -82,7 +83,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, unin
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_at_the_next_step_and_the_run_is_resumed_exactly(dataset, uninterrupted, tmp_path, number, code):
-    process = start(command(dataset, tmp_path, "--epochs", 3, "--iterations-per-epoch", 150))
+    process = start(command(dataset, tmp_path, "--epochs", 6, "--iterations-per-epoch", 150))
     wait_for(lambda: epochs_done(tmp_path) >= 1, process)
     time.sleep(0.1)
     process.send_signal(number)
