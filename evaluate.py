@@ -83,17 +83,18 @@ def main(args):
     limit_gpu_memory(args.gpu_memory_fraction)
 
     import reports
+    from evaluation import ImageCache
     from model import Protocol
 
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
-    results, failed, super_resolve = [], 0, None
+    results, failed, super_resolve, cache = [], 0, None, ImageCache()
     for path in paths:
         try:
             super_resolve = _load(path, args, super_resolve)
             if args.bicubic and super_resolve.scale not in {result.scale for result in results if not result.path}:
-                results.append(_evaluate(None, args, protocol, super_resolve))
-            results.append(_evaluate(path, args, protocol, super_resolve))
+                results.append(_evaluate(None, args, protocol, super_resolve, cache))
+            results.append(_evaluate(path, args, protocol, super_resolve, cache))
             print(results[-1].line(), flush=True)
         except UserError as error:
             failed += 1
@@ -137,7 +138,7 @@ def _load(path, args, super_resolve):
     return super_resolve
 
 
-def _evaluate(path, args, protocol, super_resolve):
+def _evaluate(path, args, protocol, super_resolve, cache):
     """Returns the `Result` of a model; of bicubic interpolation at its scale where `path` is None."""
     from tqdm import tqdm
 
@@ -150,7 +151,7 @@ def _evaluate(path, args, protocol, super_resolve):
     else:
         samples = dataset_samples(args.dataset, args.downgrade, scale, args.validation_images)
     enlarge = super_resolve if path else Bicubic(scale, args.border_mode if args.images else "symmetric")
-    scores = measure(enlarge, samples, protocol, args.ssim, lambda samples: tqdm(
+    scores = measure(enlarge, samples, protocol, args.ssim, cache, lambda samples: tqdm(
         samples, desc=path.name if path else "bicubic", unit="image", leave=False, disable=None))
     return Result(path, scale, super_resolve.model.count_params() if path else 0, scores, args.ssim)
 

@@ -17,6 +17,7 @@ from options import UserError
 
 ORIGINAL = Protocol("rgb", "0", False)  # of the original suite's published figures
 PENDING_SCORES = 2  # images whose scores may be computed while the network goes on
+CACHE_BYTES = 1 << 30  # of images that are kept for the next model
 
 
 class Sample(NamedTuple):
@@ -119,7 +120,29 @@ class Scores(NamedTuple):
         return float(np.mean([row[name] for row in self.images]))
 
 
-def measure(super_resolve, samples, protocol, with_ssim=False, progress=lambda samples: samples):
+class ImageCache:
+    """Keeps what was read and prepared of images for the next model, up to a number of bytes."""
+
+    def __init__(self, max_bytes=CACHE_BYTES):
+        self.free, self.entries = max_bytes, {}
+
+    def load(self, sample, scale, protocol):
+        """Returns `hr`, prepared by `protocol`, and `lr` of a sample."""
+        key = sample, scale, protocol
+        if key in self.entries:
+            return self.entries[key]
+        hr, lr = sample.load(scale)
+        hr = protocol.prepare(hr, scale)
+        if hr.size == 0:
+            raise UserError(f"{sample.hr}: nothing is left without the border of "
+                            f"{protocol.border_pixels(scale)} pixels")
+        if hr.nbytes + lr.nbytes <= self.free:
+            self.free -= hr.nbytes + lr.nbytes
+            self.entries[key] = hr, lr
+        return hr, lr
+
+
+def measure(super_resolve, samples, protocol, with_ssim=False, cache=None, progress=lambda samples: samples):
     """Super-resolves every sample and compares the result with its high-resolution image.
 
     The next image is read, and the last ones are scored, while the network works.
@@ -129,18 +152,20 @@ def measure(super_resolve, samples, protocol, with_ssim=False, progress=lambda s
         samples: list of samples.
         protocol: `Protocol`.
         with_ssim: compute SSIM as well.
+        cache: `ImageCache` that is used for several models.
         progress: wraps the samples to show how far it is.
 
     Returns:
         `Scores`.
     """
+    cache = cache or ImageCache(max_bytes=0)
     scale, rows, seconds, pending = super_resolve.scale, [], 0.0, deque()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(PENDING_SCORES) as scorer:
-        loading = reader.submit(samples[0].load, scale)
+        loading = reader.submit(cache.load, samples[0], scale, protocol)
         for i, sample in enumerate(progress(samples)):
             hr, lr = loading.result()
             if i + 1 < len(samples):
-                loading = reader.submit(samples[i + 1].load, scale)
+                loading = reader.submit(cache.load, samples[i + 1], scale, protocol)
             start = time.perf_counter()
             sr = super_resolve(lr)
             seconds += time.perf_counter() - start
@@ -152,15 +177,9 @@ def measure(super_resolve, samples, protocol, with_ssim=False, progress=lambda s
 
 
 def _score(hr, sr, scale, protocol, with_ssim):
-    hr, sr = (protocol.prepare(image, scale) for image in (hr, sr))
-    if hr.size == 0:
-        raise UserError(f"nothing is left without the border of {protocol.border_pixels(scale)} pixels")
+    sr = protocol.prepare(sr, scale)
     return {"psnr": image_psnr(hr, sr), **({"ssim": image_ssim(hr, sr)} if with_ssim else {})}
 
 
 def _row(sample, score):
-    try:
-        figures = score.result()
-    except UserError as error:
-        raise UserError(f"{sample.hr}: {error}") from error
-    return {"image": sample.name, "hr": str(sample.hr), "lr": str(sample.lr) if sample.lr else None, **figures}
+    return {"image": sample.name, "hr": str(sample.hr), "lr": str(sample.lr) if sample.lr else None, **score.result()}

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import evaluate
+from evaluation import ImageCache
 from model import Protocol, save_model, wdsr_b
 
 
@@ -32,12 +33,13 @@ def main():
     for kind, num_filters in (("one network", lambda i: 16), ("different networks", lambda i: 8 + i)):
         with tempfile.TemporaryDirectory() as folder:
             options = evaluate.parse_args(["-i", folder, "--images", args.images])
+            cache = ImageCache()
             super_resolve, protocol, memory = None, Protocol("y", "scale", True), []
             for i in range(args.count):
                 path = Path(folder) / f"{i}.keras"
                 save_model(wdsr_b(4, num_filters(i), 4), path)
                 super_resolve = evaluate._load(path, options, super_resolve)
-                evaluate._evaluate(path, options, protocol, super_resolve)
+                evaluate._evaluate(path, options, protocol, super_resolve, cache)
                 memory.append(resident_mib())
             print(f"{kind}: {', '.join(f'{mib:.0f}' for mib in memory)} MiB")
 
