@@ -13,6 +13,7 @@ CLASSES = {"InputLayer", "Lambda", "Conv2D", "WeightNormalization", "Conv2DWeigh
            "BatchNormalization", "PReLU"}
 PLAIN_CONV = {"strides": [1, 1], "dilation_rate": [1, 1], "groups": 1, "data_format": "channels_last",
               "use_bias": True}
+MAX_NODES = 5000
 BN_EPSILON = 1e-3  # of Keras 2 and of Keras 3
 ERRORS = (KeyError, TypeError, IndexError, AttributeError, ValueError)
 
@@ -38,6 +39,8 @@ class Graph:
             self.nodes = {entry["config"]["name"]: _node(entry) for entry in config["config"]["layers"]}
         except ERRORS as error:
             raise UserError(f"{path}: its configuration is not that of a functional Keras 2 model") from error
+        if len(self.nodes) > MAX_NODES:
+            raise UserError(f"{path}: its configuration has {len(self.nodes):,} layers: far more than such a network")
         for name, node in self.nodes.items():
             if node.kind not in CLASSES:
                 raise UserError(f"{path}: layer {name} is of the class {node.kind}, which none of the networks has")
@@ -75,7 +78,9 @@ def read_settings(path, config, kind, names):
         for ours, name in names.items():
             _check_layer(graph, ours, name)
         settings = {"padding": _padding(graph, kind, names), "tanh": _tanh(graph, kind, names)}
-        return settings | _residual_scaling(graph, kind, names)
+        settings |= _residual_scaling(graph, kind, names)
+        _check_operations(graph, kind, names, settings)
+        return settings
     except ERRORS as error:
         raise UserError(f"{path}: its configuration cannot be read: {type(error).__name__}: {error}") from error
 
@@ -97,6 +102,25 @@ def _check_mean(graph, kind):
         captured = _captured(graph[name].config)
         if kind != "sr-resnet" and len(captured) == 3 and not np.allclose(captured, np.multiply(DIV2K_RGB_MEAN, 255)):
             raise UserError(f"{graph.path}: layer {name} subtracts {captured}, not the mean of DIV2K")
+
+
+def _check_operations(graph, kind, names, settings):
+    """Checks that each Lambda stands where the network has an operation, and that it has as many additions."""
+    places = [name for name, node in graph.nodes.items() if node.kind == "InputLayer"]
+    places += graph.after(places[0], "Lambda") if settings["padding"] == "symmetric" else []
+    ends = ("tail", "skip") if kind.startswith("wdsr") else ("upsample_1", "upsample_2")
+    places += [names[ours] for ours in ends if ours in names]
+    blocks = [name for ours, name in names.items() if ours.startswith("block_")]
+    places += blocks + [add for name in blocks for add in graph.after(name, "Add")]
+    for name, node in graph.nodes.items():
+        last = not any(name in other.inputs for other in graph.nodes.values())
+        if node.kind == "Lambda" and not last and not set(node.inputs) & set(places):
+            raise UserError(f"{graph.path}: layer {name} is a Lambda where a network of the kind {kind} has none: its "
+                            "code is not read, so that its effect is not known")
+    num_blocks = len({ours.split("_")[1] for ours in names if ours.startswith("block_")})
+    additions = sum(node.kind == "Add" for node in graph.nodes.values())
+    if additions != num_blocks + 1:
+        raise UserError(f"{graph.path}: its configuration has {additions} additions: {num_blocks + 1} were expected")
 
 
 def _check_layer(graph, ours, name):
@@ -173,14 +197,12 @@ def _factor(config):
 def _captured(config):
     """Returns the numbers that a Lambda's function holds as data: captured variables, defaults or arguments."""
     function = config.get("function")
-    parts = [*function[1:3], config.get("arguments")] if isinstance(function, list) else [config.get("arguments")]
+    parts = [config.get("arguments"), *(function[1:3] if isinstance(function, list) else [])]
     numbers = []
-    while parts:
-        part = parts.pop(0)
-        if isinstance(part, dict):
-            parts = [*part.values(), *parts]
-        elif isinstance(part, list):
-            parts = [*part, *parts]
+    while parts and len(numbers) <= 3:  # a mean has three, a factor is one: more of them say nothing
+        part = parts.pop()
+        if isinstance(part, (dict, list)):
+            parts += list(part.values() if isinstance(part, dict) else part)[::-1]
         elif isinstance(part, (int, float)) and not isinstance(part, bool) and math.isfinite(part):
             numbers.append(float(part))
     return numbers

@@ -32,8 +32,6 @@ def read_keras2(path):
     settings = read_settings(path, config, kind, {ours: name for ours, (name, _) in named.items()})
     scales_sum = settings.pop("scales_sum")
     source.settings.update(settings)
-    source.notes.append("read from its configuration: " + ", ".join(
-        f"{key} {value}" for key, value in settings.items() if value is not None))
     source.notes.append("the code of its Lambda layers is not read: they are taken as this suite's own")
     return fold_scaled_sums(path, source) if scales_sum else source
 
