@@ -110,14 +110,14 @@ def _check_operations(graph, kind, names, settings):
     places += graph.after(places[0], "Lambda") if settings["padding"] == "symmetric" else []
     ends = ("tail", "skip") if kind.startswith("wdsr") else ("upsample_1", "upsample_2")
     places += [names[ours] for ours in ends if ours in names]
-    blocks = [name for ours, name in names.items() if ours.startswith("block_")]
+    blocks = [name for ours, name in names.items() if _is_last_of_block(kind, ours)]
     places += blocks + [add for name in blocks for add in graph.after(name, "Add")]
     for name, node in graph.nodes.items():
         last = not any(name in other.inputs for other in graph.nodes.values())
         if node.kind == "Lambda" and not last and not set(node.inputs) & set(places):
             raise UserError(f"{graph.path}: layer {name} is a Lambda where a network of the kind {kind} has none: its "
                             "code is not read, so that its effect is not known")
-    num_blocks = len({ours.split("_")[1] for ours in names if ours.startswith("block_")})
+    num_blocks = len(blocks)
     additions = sum(node.kind == "Add" for node in graph.nodes.values())
     if additions != num_blocks + 1:
         raise UserError(f"{graph.path}: its configuration has {additions} additions: {num_blocks + 1} were expected")
@@ -172,11 +172,8 @@ def _tanh(graph, kind, names):
 
 def _residual_scaling(graph, kind, names):
     """Finds the lambdas behind the last convolution of each block, or behind its addition."""
-    last = BLOCK_LAYERS[kind][-1]
     found = set()
-    for ours, name in names.items():
-        if not ours.startswith("block_") or ours.split("_", 2)[2] != last:
-            continue
+    for name in (name for ours, name in names.items() if _is_last_of_block(kind, ours)):
         branch = graph.after(name, "Lambda")
         sums = [add for source in (name, *branch) for add in graph.after(source, "Add")]
         behind = [scaling for add in sums for scaling in graph.after(add, "Lambda")]
@@ -187,6 +184,10 @@ def _residual_scaling(graph, kind, names):
         raise UserError(f"{graph.path}: its blocks differ in their residual scaling: {sorted(found, key=str)}")
     factor, scales_sum = found.pop() if found else (1, False)
     return {"res_scaling": factor, "scales_sum": scales_sum}
+
+
+def _is_last_of_block(kind, ours):
+    return ours.startswith("block_") and ours.split("_", 2)[2] == BLOCK_LAYERS[kind][-1]
 
 
 def _factor(config):

@@ -42,7 +42,8 @@ def load_foreign(path, padding=None, tanh=None, res_scaling=None):
     sizes = read_sizes(path, source)
     check_fit(path, source, sizes)
     notes = [f"{path}: {describe(sizes)}", *source.notes]
-    found = [f"{key.replace('_', ' ')} {source.settings[key]}" for key in APPLICABLE[source.kind] if key in source.settings]
+    found = [f"{key.replace('_', ' ')} {source.settings[key]}" for key in APPLICABLE[source.kind]
+             if key in source.settings]
     if found:
         notes.append("read from its configuration: " + ", ".join(found))
     if assumed:
