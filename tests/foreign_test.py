@@ -307,21 +307,12 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cause(tmp_path, edsr_file
         foreign.load_foreign(edsr_file)
 
 
-def test_damage_anywhere_in_a_file_is_never_a_traceback(tmp_path):
-    whole = bytearray((FIXTURES / "keras2-edsr.h5").read_bytes())
-    rng = np.random.default_rng(0)
-    path, causes = tmp_path / "damaged.h5", []
-    for _ in range(60):
-        damaged = whole.copy()
-        for position in rng.integers(0, len(whole), 40):
-            damaged[position] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            foreign.load_foreign(path)
-        except UserError as error:
-            causes.append(str(error))
-    assert len(causes) > 20
-    assert all(cause.startswith(f"{path}: ") for cause in causes)
+@pytest.mark.parametrize("length", [9, 100, 2000, 10_000, 30_000, 50_000, -1])
+def test_a_file_cut_at_any_length_is_refused(tmp_path, length):
+    path = tmp_path / "cut.h5"
+    path.write_bytes((FIXTURES / "keras2-edsr.h5").read_bytes()[:length])
+    with pytest.raises(UserError, match=f"{path}: .*damaged"):
+        foreign.load_foreign(path)
 
 
 def test_without_pytorch_a_checkpoint_says_what_to_install(tmp_path, monkeypatch):
