@@ -1,28 +1,35 @@
-"""Prepares images for training: what train.py and evaluate.py read are numpy arrays in DIV2K's layout.
+"""Prepares images for training, as numpy arrays in DIV2K's layout, and models from other people's weights.
 
     python convert.py -i ./DIV2K -o ./DIV2K_BIN numpy
     python convert.py -i ./DIV2K/DIV2K_train_HR -o ./DIV2K/DIV2K_train_LR_bicubic bicubic
     python convert.py -i ./DIV2K/DIV2K_train_LR_bicubic -o ./DIV2K/DIV2K_train_LR_bicubic_jpeg_90 --jpeg-quality 90 jpeg
     python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
+    python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
 
 numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
 imresize makes them. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
-What is there and newer than its source is not made again.
+What is there and newer than its source is not made again. weights: a Keras 2 file (.h5) or a PyTorch checkpoint
+(.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in the file is executed.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
 
 from options import SCALES, UserError, number, run, script_parser, typed_options
 
-COMMANDS = ("numpy", "jpeg", "bicubic", "dataset")
+COMMANDS = ("numpy", "jpeg", "bicubic", "dataset", "weights")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
     "scales": ("bicubic", "dataset"),
     "border": ("bicubic", "dataset"),
     "validation_fraction": ("dataset",),
     "seed": ("dataset",),
+    "num_workers": ("numpy", "jpeg", "bicubic", "dataset"),
+    "padding": ("weights",),
+    "tanh": ("weights",),
+    "res_scaling": ("weights",),
 }
 
 
@@ -30,9 +37,10 @@ def parser():
     """Returns the command line of this script."""
     p = script_parser(__doc__)
     p.add_argument("command", choices=COMMANDS, help="what to make")
-    p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="DIR",
-                   help="folder of images, searched with its subfolders; dataset takes several")
-    p.add_argument("-o", "--outdir", type=Path, required=True, metavar="DIR", help="folder to write to")
+    p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="PATH",
+                   help="folder of images, searched with its subfolders; dataset takes several, weights takes a file")
+    p.add_argument("-o", "--outdir", type=Path, required=True, metavar="PATH",
+                   help="folder to write to; weights: a .keras file")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
@@ -43,6 +51,12 @@ def parser():
                    help="dataset: share of the photos kept for validation")
     p.add_argument("--seed", type=number(int, 0), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation")
+    p.add_argument("--padding", choices=("same", "symmetric"),
+                   help="weights: padding of WDSR's outer convolutions; None: as the file says, otherwise same")
+    p.add_argument("--tanh", action=argparse.BooleanOptionalAction,
+                   help="weights: EDSR ends in tanh; None: as the file says, otherwise not")
+    p.add_argument("--res-scaling", type=number(float, 0, exclusive=True), metavar="F",
+                   help="weights: factor on each residual branch; None: as the file says, otherwise 1")
     return p
 
 
@@ -61,7 +75,12 @@ def parse_args(argv=None):
 
 
 def main(args):
-    """Converts images and returns the exit code."""
+    """Converts images or weights and returns the exit code."""
+    if args.command == "weights":
+        from foreign import convert_weights
+
+        return convert_weights(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh,
+                               res_scaling=args.res_scaling)
     from datasets import conversion
 
     for folder in args.indir:

@@ -1,0 +1,90 @@
+"""Loading foreign files: the reader by suffix, what the user says, and a network of ours."""
+
+from pathlib import Path
+
+from foreign.keras2 import read_keras2
+from foreign.networks import build, check_fit, describe, read_sizes
+from foreign.pytorch import read_pytorch
+from model import save_model
+from options import UserError
+
+SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")
+OPTIONS = {"padding": "--padding", "tanh": "--tanh", "res_scaling": "--res-scaling"}
+DEFAULTS = {"padding": "same", "tanh": False, "res_scaling": 1}
+APPLICABLE = {"wdsr-a": ("padding", "res_scaling"), "wdsr-b": ("padding", "res_scaling"),
+              "edsr": ("tanh", "res_scaling"), "sr-resnet": ()}
+
+
+def load_foreign(path, padding=None, tanh=None, res_scaling=None):
+    """Loads a Keras 2 file or a PyTorch checkpoint of WDSR, EDSR or SRResNet; no code in it is run.
+
+    Args:
+        path: an .h5, .hdf5, .pt or .pth file.
+        padding: 'same' or 'symmetric', of the outer convolutions of WDSR.
+        tanh: whether EDSR ends in tanh.
+        res_scaling: the factor on each residual branch of WDSR and EDSR.
+            None, for each of the three: as the file says; where it does not, 'same', False and 1.
+
+    Returns:
+        An uncompiled float32 `keras.Model`, and a list of notes for the user: what was read and what was assumed.
+
+    Raises:
+        UserError: names the file and what cannot be read, is refused or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path}: is none of the files of weights that can be read: {', '.join(SUFFIXES)}")
+    source = (read_keras2 if path.suffix.lower() in (".h5", ".hdf5") else read_pytorch)(path)
+    given = {"padding": padding, "tanh": tanh, "res_scaling": res_scaling}
+    settings, assumed = _settings(path, source, {key: value for key, value in given.items() if value is not None})
+    sizes = read_sizes(path, source)
+    check_fit(path, source, sizes)
+    notes = [f"{path}: {describe(sizes)}", *source.notes]
+    found = [f"{key.replace('_', ' ')} {source.settings[key]}" for key in APPLICABLE[source.kind]
+             if key in source.settings]
+    if found:
+        notes.append("read from its configuration: " + ", ".join(found))
+    if assumed:
+        notes.append("assumed, since the file does not say it: " + ", ".join(assumed))
+    return build(source, sizes, **settings), notes
+
+
+def load_model(path):
+    """Loads a foreign file for inference and prints its notes; see `load_foreign`."""
+    model, notes = load_foreign(path)
+    print("\n".join(notes))
+    return model
+
+
+def convert_weights(path, target, **options):
+    """Writes a foreign file as a .keras file, prints the notes, and returns the exit code 0.
+
+    `options` are those of `load_foreign`.
+
+    Raises:
+        UserError: `target` is no .keras file, or `path` cannot be loaded.
+    """
+    if target.suffix != ".keras":
+        raise UserError(f"{target}: give a file to write that ends in .keras")
+    model, notes = load_foreign(path, **options)
+    save_model(model, target)
+    print("\n".join([*notes, f"written: {target}"]))
+    return 0
+
+
+def _settings(path, source, given):
+    """Returns the settings of the network, and the texts of those that are only assumed."""
+    applicable = APPLICABLE[source.kind]
+    for key in given:
+        if key not in applicable:
+            raise UserError(f"{path}: is a network of the kind {source.kind}, to which {OPTIONS[key]} does not apply")
+    known = source.settings | given
+    for key in applicable:
+        if key in known and known[key] is None:
+            raise UserError(f"{path}: its {key.replace('_', ' ')} cannot be read from the configuration: convert the "
+                            f"file with {OPTIONS[key]}")
+    texts = {"padding": "zero padding", "tanh": "no tanh at the end", "res_scaling": "residual scaling 1"}
+    assumed = [f"{texts[key]} ({OPTIONS[key]})" for key in applicable if key not in known]
+    return {key: known.get(key, default) for key, default in DEFAULTS.items()}, assumed
