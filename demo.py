@@ -9,7 +9,7 @@ NAME.EXT becomes NAME-sr.EXT in the output folder. Large images are done in tile
 import sys
 from pathlib import Path
 
-from options import UserError, add_device_options, describe, number, run, script_parser
+from options import FOREIGN_SUFFIXES, UserError, add_device_options, describe, number, run, script_parser
 
 DEFAULT_MODEL = Path(__file__).parent / "pretrained" / "wdsr-b-8-x4.keras"
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
@@ -21,7 +21,8 @@ def parser():
     p = script_parser(__doc__)
     p.add_argument("-i", "--indir", type=Path, default="./demo", metavar="DIR", help="folder of images")
     p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="DIR", help="folder to write to")
-    p.add_argument("-m", "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help=".keras file of a model")
+    p.add_argument("-m", "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE",
+                   help=f"a .keras file, or weights of other people ({', '.join(FOREIGN_SUFFIXES)})")
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
     p.add_argument("--format", choices=FORMATS, help="of the output; by default that of the input")
     p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
@@ -44,10 +45,10 @@ def main(args):
     from devices import limit_gpu_memory
 
     limit_gpu_memory(args.gpu_memory_fraction)
-    from model import load_model
+    from foreign import load_any
     from super_resolution import SuperResolver
 
-    super_resolve = SuperResolver(load_model(args.model), args.tile_size, TILE_MEMORY, args.self_ensemble)
+    super_resolve = SuperResolver(load_any(args.model), args.tile_size, TILE_MEMORY, args.self_ensemble)
     print(f"{args.model.name}: x{super_resolve.scale}")
     failed = 0
     for path, target in targets.items():

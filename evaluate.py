@@ -12,14 +12,24 @@ import argparse
 import sys
 from pathlib import Path
 
-from options import SCALES, UserError, add_dataset_options, add_device_options, describe, id_range, run, script_parser
+from options import (
+    FOREIGN_SUFFIXES,
+    SCALES,
+    UserError,
+    add_dataset_options,
+    add_device_options,
+    describe,
+    id_range,
+    run,
+    script_parser,
+)
 
 PROTOCOLS = {
     "original": {"channels": "rgb", "border": "0", "rounded": False},
     "div2k": {"channels": "rgb", "border": "scale+6", "rounded": True},
     "benchmark": {"channels": "y", "border": "scale", "rounded": True},
 }
-MODEL_SUFFIXES = (".keras",)
+MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
 
 
 def parser():
@@ -119,18 +129,18 @@ def _find_models(indir):
     if not indir.is_dir():
         raise UserError(f"{indir}: there is no such folder")
     paths = sorted(path for path in indir.rglob("*")
-                   if path.suffix in MODEL_SUFFIXES and not path.name.startswith("."))
+                   if path.suffix.lower() in MODEL_SUFFIXES and not path.name.startswith("."))
     if not paths:
-        raise UserError(f"{indir}: there are no {' or '.join(MODEL_SUFFIXES)} models in it")
+        raise UserError(f"{indir}: there are no models in it ({', '.join(MODEL_SUFFIXES)})")
     return paths
 
 
 def _load(path, args, super_resolve):
     """Returns a `SuperResolver` for the model in `path`: `super_resolve`, where that has the same network."""
-    from model import load_model
+    from foreign import load_any
     from super_resolution import SuperResolver
 
-    model = load_model(path)
+    model = load_any(path)
     if super_resolve is None or not super_resolve.take_over(model):
         super_resolve = SuperResolver(model, self_ensemble=args.self_ensemble)
     if args.scale not in (None, super_resolve.scale):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 SCALES = (2, 3, 4)
 DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
+FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # of Keras 2 files and PyTorch checkpoints
 MODELS = ("wdsr-a", "wdsr-b", "edsr", "edsr-gen", "sr-resnet")
 
 

@@ -80,7 +80,7 @@ def parser():
     network.add_argument("--padding", choices=("symmetric", "same"), default="symmetric",
                          help="WDSR: mirror the borders (as the original suite) or fill them with zeros")
     network.add_argument("--pretrained-model", type=Path, metavar="FILE",
-                         help="start with the weights of this .keras model, of any scale")
+                         help="start with the weights of this model, of any scale")
     network.add_argument("--print-model-summary", action="store_true", help="print the layers")
     _add_training_options(p.add_argument_group("training"))
     _add_saving_options(p.add_argument_group("saving"))

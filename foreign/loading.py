@@ -5,10 +5,9 @@ from pathlib import Path
 from foreign.keras2 import read_keras2
 from foreign.networks import build, check_fit, describe, read_sizes
 from foreign.pytorch import read_pytorch
-from model import save_model
-from options import UserError
+from model import load_model, save_model
+from options import FOREIGN_SUFFIXES, UserError
 
-SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")
 OPTIONS = {"padding": "--padding", "tanh": "--tanh", "res_scaling": "--res-scaling"}
 DEFAULTS = {"padding": "same", "tanh": False, "res_scaling": 1}
 APPLICABLE = {"wdsr-a": ("padding", "res_scaling"), "wdsr-b": ("padding", "res_scaling"),
@@ -34,8 +33,8 @@ def load_foreign(path, padding=None, tanh=None, res_scaling=None):
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: is none of the files of weights that can be read: {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in FOREIGN_SUFFIXES:
+        raise UserError(f"{path}: is none of the files of weights that can be read: {', '.join(FOREIGN_SUFFIXES)}")
     source = (read_keras2 if path.suffix.lower() in (".h5", ".hdf5") else read_pytorch)(path)
     given = {"padding": padding, "tanh": tanh, "res_scaling": res_scaling}
     settings, assumed = _settings(path, source, {key: value for key, value in given.items() if value is not None})
@@ -51,11 +50,18 @@ def load_foreign(path, padding=None, tanh=None, res_scaling=None):
     return build(source, sizes, **settings), notes
 
 
-def load_model(path):
-    """Loads a foreign file for inference and prints its notes; see `load_foreign`."""
-    model, notes = load_foreign(path)
+def load_any(path):
+    """Loads a model for inference: a `.keras` file, or a foreign file, whose notes are printed.
+
+    Raises:
+        UserError: as `model.load_model` and `load_foreign`.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FOREIGN_SUFFIXES:
+        return load_model(path)
+    network, notes = load_foreign(path)
     print("\n".join(notes))
-    return model
+    return network
 
 
 def convert_weights(path, target, **options):

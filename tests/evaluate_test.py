@@ -217,7 +217,7 @@ def test_bad_input_is_named(run_main, models, dataset, tmp_path):
     (tmp_path / "file").write_text("")
     for argv, parts in (
             (["-i", tmp_path / "gone"], [tmp_path / "gone", "there is no such folder"]),
-            (["-i", tmp_path / "empty"], [tmp_path / "empty", "there are no .keras models in it"]),
+            (["-i", tmp_path / "empty"], [tmp_path / "empty", "there are no models in it"]),
             (["-i", indir, "-o", tmp_path / "empty"], [tmp_path / "empty", "is a folder"]),
             (["-i", indir, "-o", tmp_path / "file" / "a.json"], [tmp_path / "file", "cannot be a folder"])):
         assert_one_line_error(run_main(evaluate, "-d", dataset, *argv), *parts)

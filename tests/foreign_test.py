@@ -19,7 +19,7 @@ from imaging.image_files import find_images, read_image, to_uint8
 from model import edsr, load_model, sr_resnet, wdsr_a, wdsr_b
 from options import UserError
 from super_resolution import SuperResolver
-from tests.conftest import assert_one_line_error, to_numpy
+from tests.conftest import assert_one_line_error, make_photo, save_photo, to_numpy
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FILES = [*(f"keras2_x4/{kind}-{blocks}-x4.h5" for kind in ("edsr", "wdsr-a", "wdsr-b") for blocks in (1, 3, 5, 8)),
@@ -323,8 +323,8 @@ def test_without_pytorch_a_checkpoint_says_what_to_install(tmp_path, monkeypatch
         foreign.load_foreign(tmp_path / "model.pt")
 
 
-def test_load_model_prints_its_notes(edsr_file, capsys):
-    assert isinstance(foreign.load_model(edsr_file), keras.Model)
+def test_loading_any_model_prints_its_notes(edsr_file, capsys):
+    assert isinstance(foreign.load_any(edsr_file), keras.Model)
     assert f"{edsr_file}: an edsr x2 of 1 block and 4 filters" in capsys.readouterr().out
 
 
@@ -354,3 +354,18 @@ def test_convert_names_a_missing_file_and_a_wrong_output(run_main, edsr_file, tm
                  ["weights", "-i", "A", "-o", "B", "--num-workers", "2"]):
         with pytest.raises(SystemExit):
             convert.parse_args(argv)
+
+
+def test_evaluate_and_demo_take_foreign_files(run_main, edsr_file, tmp_path):
+    import demo
+    import evaluate
+
+    save_photo(tmp_path / "in" / "a.png", make_photo(24, 20))
+    code, out, _ = run_main(evaluate, "--images", tmp_path / "in", "-i", edsr_file, "-o", tmp_path / "eval.json")
+    assert code == 0
+    assert "assumed, since the file does not say it" in out
+    assert "Best PSNR = " in out
+    code, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--model", edsr_file)
+    assert code == 0
+    assert "assumed, since the file does not say it" in out
+    assert (tmp_path / "out" / "a-sr.png").exists()

@@ -1,6 +1,7 @@
 """The beginning of a run: new, from a pretrained model, or where an earlier one ended."""
 
-from model import copy_weights, load_model
+from foreign import load_any
+from model import copy_weights
 from optimizer import data_based_initialization
 from options import UserError
 from training.loop import new_progress
@@ -34,7 +35,7 @@ def resume_run(args, network):
 def _copy_pretrained(args, network):
     """Copies the weights of `--pretrained-model`, and the optimizer's state if the run goes on from its epoch."""
     path = args.pretrained_model
-    copied, skipped = copy_weights(load_model(path), network)
+    copied, skipped = copy_weights(load_any(path), network)
     print(f"{path}: copied the weights of {len(copied)} layers"
           + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
     if args.initial_epoch:
