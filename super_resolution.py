@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from imaging.image_files import to_uint8
-from model import largest_layer, model_scale, receptive_radius
+from model import has_known_reach, largest_layer, model_scale, receptive_radius
 from options import UserError
 
 JAX_TILE = 192  # LR pixels, at least
@@ -20,6 +20,7 @@ class SuperResolver:
     Tiles are windows that slide inside the image and overlap by the halo, the reach of the network, so that what is
     taken from each is what the whole image would give. TensorFlow compiles the network once. JAX compiles it for each
     size of its input, and therefore always works in tiles; images smaller than a tile are compiled once for each size.
+    A network with layers whose reach is not known gets whole images.
 
     Args:
         model: a network of images.
@@ -35,13 +36,16 @@ class SuperResolver:
         self.model, self.self_ensemble = model, self_ensemble
         self.scale = model_scale(model)
         backend = keras.backend.backend()
-        if tile_size or memory or backend == "jax":
-            self.halo = receptive_radius(model)
-            tile_size = tile_size or self._default_tile_size(memory)
+        if tile_size:
+            self.halo, self.tile_size = receptive_radius(model), tile_size
             if tile_size <= 2 * self.halo:
                 raise UserError(f"tile size {tile_size} is too small for {model.name}: more than "
                                 f"{2 * self.halo} pixels are needed")
-        self.tile_size = tile_size
+        elif (memory or backend == "jax") and has_known_reach(model):
+            self.halo = receptive_radius(model)
+            self.tile_size = self._default_tile_size(memory)
+        else:
+            self.halo, self.tile_size = 0, None
         self._forward = _FORWARD[backend](model)
 
     def take_over(self, model):
@@ -82,9 +86,8 @@ class SuperResolver:
         """Yields the super-resolved image part by part: the slices of its rows and columns, and their pixels."""
         (height, width), scale = lr.shape[:2], self.scale
         size = self.tile_size or max(height, width)
-        halo = self.halo if self.tile_size else 0
-        for y, y_end, top, bottom in tile_spans(height, size, halo):
-            for x, x_end, left, right in tile_spans(width, size, halo):
+        for y, y_end, top, bottom in tile_spans(height, size, self.halo):
+            for x, x_end, left, right in tile_spans(width, size, self.halo):
                 sr = self._tile(np.asarray(lr[y:y_end, x:x_end], np.float32))
                 yield (slice(top * scale, bottom * scale), slice(left * scale, right * scale),
                        sr[(top - y) * scale:(bottom - y) * scale, (left - x) * scale:(right - x) * scale])

@@ -7,7 +7,8 @@ from keras import layers, tree
 from model.common import PixelShuffle, SymmetricPadding
 from options import UserError
 
-POINTWISE = (layers.InputLayer, layers.Add, layers.Rescaling, layers.ReLU, layers.PReLU, layers.Activation,
+POINTWISE = (layers.InputLayer, layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Concatenate,
+             layers.Rescaling, layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.Dropout,
              layers.BatchNormalization, SymmetricPadding)
 
 
@@ -23,6 +24,15 @@ def receptive_radius(model):
     return math.ceil(max(radius for radius, _ in _reach(model).values()))
 
 
+def has_known_reach(model):
+    """Whether `receptive_radius` can tell how far `model` looks."""
+    try:
+        receptive_radius(model)
+    except UserError:
+        return False
+    return True
+
+
 def largest_layer(model):
     """Returns the size of the largest output of a layer of `model`, in bytes of float32 for each input pixel."""
     reach = _reach(model)
@@ -32,11 +42,14 @@ def largest_layer(model):
 
 def _reach(model):
     """Returns of each layer's output, by its id: the radius in input pixels, and the resolution (1 is the input's)."""
-    reach = {}
+    reach = {id(tensor): (0.0, 1) for tensor in model.inputs}
     for layer in model.layers:
+        if len(layer._inbound_nodes) != 1:
+            raise UserError(f"{model.name}: its layer {layer.name} is used more than once: "
+                            "it cannot be applied in tiles")
         inputs = [] if isinstance(layer, layers.InputLayer) else tree.flatten(layer.input)
-        radius = max((reach[id(tensor)][0] for tensor in inputs), default=0.0)
-        resolution = reach[id(inputs[0])][1] if inputs else 1
+        before = [reach.get(id(tensor), (0.0, 1)) for tensor in inputs] or [(0.0, 1)]
+        radius, resolution = max(radius for radius, _ in before), before[0][1]
         if isinstance(layer, layers.Conv2D):
             size = max((kernel - 1) * dilation for kernel, dilation in
                        zip(layer.kernel_size, layer.dilation_rate, strict=True))
@@ -44,7 +57,8 @@ def _reach(model):
         elif isinstance(layer, PixelShuffle):
             resolution *= layer.factor
         elif not isinstance(layer, POINTWISE):
-            raise UserError(f"{model.name}: the reach of its layer {layer.name} ({type(layer).__name__}) is not known")
+            raise UserError(f"{model.name}: the reach of its layer {layer.name} ({type(layer).__name__}) is not known: "
+                            "it cannot be applied in tiles")
         for tensor in tree.flatten(layer.output):
             reach[id(tensor)] = radius, resolution
     return reach

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from imaging.image_files import to_uint8
-from model import edsr, largest_layer, receptive_radius, wdsr_b
+from model import PixelShuffle, edsr, largest_layer, receptive_radius, wdsr_b
 from options import UserError
 from super_resolution import SuperResolver, tile_spans
 from tests.conftest import make_photo
@@ -43,7 +43,9 @@ def test_a_network_of_the_same_kind_is_taken_over_with_its_weights():
 
 
 @pytest.mark.parametrize(("build", "radius"), [
-    (lambda: edsr(4, num_res_blocks=16), 36), (lambda: edsr(4, 256, 32), 68), (lambda: wdsr_b(2), 10)])
+    (lambda: edsr(4, num_res_blocks=16), 36), (lambda: edsr(4, 256, 32), 68), (lambda: wdsr_b(2), 10),
+    (lambda: keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 5, padding="same"),
+                               keras.layers.Conv2D(12, 3, padding="same"), PixelShuffle(2)]), 3)])
 def test_the_reach_is_computed_from_the_layers(build, radius):
     assert receptive_radius(build()) == radius
 
@@ -117,3 +119,11 @@ def test_the_rounded_image_is_the_same_in_tiles(self_ensemble):
     difference = np.abs(tiled.to_uint8(lr).astype(int) - to_uint8(whole(lr)))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.001
+
+
+def test_a_network_of_unknown_reach_gets_whole_images():
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.UpSampling2D(2)])
+    lr = make_photo(5, 300)
+    assert np.array_equal(SuperResolver(model, memory=1)(lr), np.repeat(np.repeat(lr, 2, 0), 2, 1))
+    with pytest.raises(UserError, match=r"\(UpSampling2D\) is not known: it cannot be applied in tiles"):
+        SuperResolver(model, tile_size=64)
