@@ -4,6 +4,7 @@ A file is refused where it would lead to other files, or make more of itself tha
 """
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from foreign.tensors import MAX_ELEMENTS, Tensor, to_float32
 from options import UserError
 
 MAX_NAMES = 20_000
+HEAP = b"GCOL\1\0\0\0"
 ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)  # of h5py, when damaged
 
 
@@ -27,6 +29,7 @@ def read_hdf5(path):
     """
     if not h5py.is_hdf5(path):
         raise UserError(f"{path}: is no HDF5 file, or a damaged one")
+    _check_heaps(path)
     try:
         with h5py.File(path, "r") as file:
             whole = "model_config" in file.attrs or "model_weights" in file
@@ -37,6 +40,27 @@ def read_hdf5(path):
     except ERRORS as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: cannot be read as HDF5, it may be damaged: {cause}") from error
+
+
+def _check_heaps(path):
+    """Checks that the heaps, which hold the texts, end within the file: from others the HDF5 library may never return.
+
+    A heap begins with GCOL, its version (1), three zeros and its size in 8 bytes (HDF5 file format, section III.E).
+    """
+    content = Path(path).read_bytes()
+    start = content.find(HEAP)
+    while start >= 0:
+        end = start + int.from_bytes(content[start + 8:start + 16], "little")
+        position = start + 16
+        while position + 16 <= end <= len(content):  # objects: index (2 bytes), 6 more, size (8); index 0: free space
+            index, size = (int.from_bytes(content[position + i:position + j], "little") for i, j in ((0, 2), (8, 16)))
+            length = 16 + (size + 7) // 8 * 8 if index else size
+            if length < 16:
+                break
+            position += length
+        if not start + 16 <= position <= end or end - position >= 16:
+            raise UserError(f"{path}: is damaged: its heap at byte {start} does not end where it should")
+        start = content.find(HEAP, start + 8)
 
 
 def _read_layers(path, group, names):

@@ -369,3 +369,13 @@ def test_evaluate_and_demo_take_foreign_files(run_main, edsr_file, tmp_path):
     assert code == 0
     assert "assumed, since the file does not say it" in out
     assert (tmp_path / "out" / "a-sr.png").exists()
+
+
+@pytest.mark.parametrize(("byte", "value"), [(8, 109), (9, 64), (9, 157), (31, 1)])
+def test_a_damaged_heap_is_refused_before_the_hdf5_library_loops_in_it(tmp_path, byte, value):
+    content = bytearray((FIXTURES / "keras2-edsr.h5").read_bytes())
+    heap = content.rindex(b"GCOL")
+    content[heap + byte] = value
+    (tmp_path / "model.h5").write_bytes(content)
+    with pytest.raises(UserError, match=rf"model\.h5: is damaged: its heap at byte {heap} does not end"):
+        foreign.load_foreign(tmp_path / "model.h5")
