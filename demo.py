@@ -42,9 +42,10 @@ def main(args):
     make_folder(args.outdir)
     skipped = [path for path in targets if args.skip_existing and targets[path].exists()]
 
-    from devices import limit_gpu_memory
+    from devices import limit_gpu_memory, report_devices
 
     limit_gpu_memory(args.gpu_memory_fraction)
+    report_devices()
     from foreign import load_any
     from super_resolution import SuperResolver
 

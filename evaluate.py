@@ -82,7 +82,7 @@ def parse_args(argv=None):
 
 def main(args):
     """Writes the PSNR of each model; returns 1 if any of them failed."""
-    from devices import limit_gpu_memory
+    from devices import limit_gpu_memory, report_devices
     from files import make_folder
 
     paths = _find_models(args.indir)
@@ -91,6 +91,7 @@ def main(args):
         if path.is_dir():
             raise UserError(f"{path}: is a folder, not a file to write")
     limit_gpu_memory(args.gpu_memory_fraction)
+    report_devices()
 
     import reports
     from evaluation import ImageCache
