@@ -1,6 +1,7 @@
 """Writing files so that no half-written one is ever seen under its own name."""
 
 import contextlib
+import csv
 import os
 from pathlib import Path
 
@@ -63,6 +64,14 @@ def write_text(path, text):
     """Writes `text` to `path` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path, fields, rows):
+    """Writes a CSV file atomically: a header of `fields`, and `rows`, which are dicts with these keys."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def is_temporary(path):

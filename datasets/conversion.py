@@ -1,7 +1,6 @@
 """The work of convert.py: what is to be made from what, done by several processes."""
 
 import csv
-import io
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,13 +12,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from datasets import div2k
-from files import atomic_path, make_folder, outdated, write_text
+from files import atomic_path, make_folder, outdated, write_csv, write_text
 from imaging.image_files import find_images, read_image, write_image
 from imaging.resize import downscale
 from options import SCALES, UserError, describe
 
 PARAMETERS_FILE = ".convert.json"  # what the files in a folder were made with
 IMAGES_FILE = "images.csv"  # which photo has which id
+IMAGES_FIELDS = ("id", "subset", "source")
 
 
 class Task(NamedTuple):
@@ -36,20 +36,22 @@ def numpy_tasks(indir, outdir):
 
 def jpeg_tasks(indir, outdir, quality):
     """Every image below `indir` becomes a JPEG of the given quality (with Pillow's chroma subsampling)."""
+    tasks = _mirror(indir, outdir, ".jpg", partial(write_jpeg, quality=quality))
     _remember_parameters(outdir, {"jpeg": {"quality": quality}})
-    return _mirror(indir, outdir, ".jpg", partial(write_jpeg, quality=quality))
+    return tasks
 
 
 def bicubic_tasks(indir, outdir, scales, border):
     """Every image below `indir` becomes NAMExS.png in `outdir`/XS for every scale S."""
-    _remember_parameters(outdir, {"bicubic": {"border": border}})
     tasks = []
     for source in find_images(indir, recursive=True):
         name = source.relative_to(indir)
         tasks.append(Task(source, {
             outdir / f"X{scale}" / name.with_name(f"{name.stem}x{scale}.png"): partial(write_lr, scale, border)
             for scale in scales}))
-    return _without_collisions(tasks)
+    _without_collisions(tasks)
+    _remember_parameters(outdir, {"bicubic": {"border": border}})
+    return tasks
 
 
 def dataset_tasks(indirs, outdir, scales, border, validation_fraction, seed):
@@ -177,8 +179,4 @@ def _drop_renumbered(outdir, rows):
         stale += [div2k.lr_path(outdir, subset, "bicubic", scale, image_id) for scale in SCALES]
         for array in stale:
             array.unlink(missing_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("id", "subset", "source"))
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_csv(path, IMAGES_FIELDS, (dict(zip(IMAGES_FIELDS, row, strict=True)) for row in rows))

@@ -172,3 +172,9 @@ def test_the_script_runs_from_another_folder(photos, tmp_path):
                             capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "bin" / "below" / "c.npy").exists()
+
+
+def test_a_failed_start_does_not_bind_the_output_folder_to_its_parameters(run_main, photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert run_main(convert, "jpeg", "-i", tmp_path / "empty", "-o", tmp_path / "out", "--jpeg-quality", 75)[0] == 1
+    assert run_main(convert, "jpeg", "-i", photos, "-o", tmp_path / "out", "--jpeg-quality", 90)[0] == 0
