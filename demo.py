@@ -40,7 +40,8 @@ def main(args):
 
     targets = _targets(find_images(args.indir, args.recursive), args)
     make_folder(args.outdir)
-    skipped = [path for path in targets if args.skip_existing and targets[path].exists()]
+    todo = {path: target for path, target in targets.items() if not (args.skip_existing and target.exists())}
+    num_skipped = len(targets) - len(todo)
 
     from devices import limit_gpu_memory, report_devices
 
@@ -52,17 +53,14 @@ def main(args):
     super_resolve = SuperResolver(load_any(args.model), args.tile_size, TILE_MEMORY, args.self_ensemble)
     print(f"{args.model.name}: x{super_resolve.scale}")
     failed = 0
-    for path, target in targets.items():
-        if path in skipped:
-            continue
+    for path, target in todo.items():
         try:
             before, after = _super_resolve_file(super_resolve, path, target)
             print(f"{path} {before} -> {target} {after}", flush=True)
         except UserError as error:
             failed += 1
             print(f"failed: {describe(error)}", file=sys.stderr)
-    print(f"{len(targets) - len(skipped) - failed} images super-resolved, {len(skipped)} were there, {failed} failed: "
-          f"{args.outdir}")
+    print(f"{len(todo) - failed} images super-resolved, {num_skipped} were there, {failed} failed: {args.outdir}")
     return 1 if failed else 0
 
 

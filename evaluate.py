@@ -9,6 +9,7 @@ removed, rounded; with --images). Each part of it can be set by itself.
 """
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -100,12 +101,13 @@ def main(args):
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
     results, failed, super_resolve, cache = [], 0, None, ImageCache()
+    samples_of = functools.cache(functools.partial(_samples, args))  # of a scale, for all its models
     for path in paths:
         try:
             super_resolve = _load(path, args, super_resolve)
             if args.bicubic and super_resolve.scale not in {result.scale for result in results if not result.path}:
-                results.append(_evaluate(None, args, protocol, super_resolve, cache))
-            results.append(_evaluate(path, args, protocol, super_resolve, cache))
+                results.append(_evaluate(None, args, protocol, super_resolve, samples_of, cache))
+            results.append(_evaluate(path, args, protocol, super_resolve, samples_of, cache))
             print(results[-1].line(), flush=True)
         except UserError as error:
             failed += 1
@@ -149,20 +151,25 @@ def _load(path, args, super_resolve):
     return super_resolve
 
 
-def _evaluate(path, args, protocol, super_resolve, cache):
+def _samples(args, scale):
+    """Returns the images to evaluate models of a scale on."""
+    from evaluation import dataset_samples, folder_samples
+
+    if args.images:
+        return folder_samples(args.images, args.lr_images, scale, args.border_mode)
+    return dataset_samples(args.dataset, args.downgrade, scale, args.validation_images)
+
+
+def _evaluate(path, args, protocol, super_resolve, samples_of, cache):
     """Returns the `Result` of a model; of bicubic interpolation at its scale where `path` is None."""
     from tqdm import tqdm
 
-    from evaluation import Bicubic, dataset_samples, folder_samples, measure
+    from evaluation import Bicubic, measure
     from reports import Result
 
     scale = super_resolve.scale
-    if args.images:
-        samples = folder_samples(args.images, args.lr_images, scale, args.border_mode)
-    else:
-        samples = dataset_samples(args.dataset, args.downgrade, scale, args.validation_images)
     enlarge = super_resolve if path else Bicubic(scale, args.border_mode if args.images else "symmetric")
-    scores = measure(enlarge, samples, protocol, args.ssim, cache, lambda samples: tqdm(
+    scores = measure(enlarge, samples_of(scale), protocol, args.ssim, cache, lambda samples: tqdm(
         samples, desc=path.name if path else "bicubic", unit="image", leave=False, disable=None))
     return Result(path, scale, super_resolve.model.count_params() if path else 0, scores, args.ssim)
 

@@ -1,14 +1,12 @@
 """What evaluate.py prints and writes."""
 
-import csv
-import io
 import json
 import math
 from pathlib import Path
 from typing import NamedTuple
 
 from evaluation import Scores
-from files import write_text
+from files import write_csv, write_text
 
 
 class Result(NamedTuple):
@@ -65,7 +63,7 @@ def write(results, args, protocol):
     psnrs = {str(result.path.relative_to(root)): _finite(result.psnr) for result in models}
     write_text(args.outfile, json.dumps(psnrs, indent=2) + "\n")
     if args.details:
-        write_text(args.details, (_csv if args.details.suffix == ".csv" else _json)(results, args, protocol))
+        (_write_csv if args.details.suffix == ".csv" else _write_json)(results, args, protocol)
     finite = [result for result in models if math.isfinite(result.psnr)]
     if finite:
         best = max(finite, key=lambda result: result.psnr)
@@ -74,25 +72,21 @@ def write(results, args, protocol):
         print("No model has a finite PSNR")
 
 
-def _json(results, args, protocol):
-    return json.dumps({
+def _write_json(results, args, protocol):
+    write_text(args.details, json.dumps({
         "protocol": {**protocol._asdict(), "self_ensemble": args.self_ensemble},
         "models": [{"model": result.name, "scale": result.scale, "parameters": result.num_parameters,
                     "psnr": _finite(result.psnr), "ssim": result.ssim and _finite(result.ssim),
                     "seconds_per_image": result.seconds,
                     "images": [{name: _finite(value) for name, value in row.items()} for row in result.scores.images]}
-                   for result in results]}, indent=2) + "\n"
+                   for result in results]}, indent=2) + "\n")
 
 
-def _csv(results, args, protocol):
-    text = io.StringIO()
-    fields = ["model", "scale", *protocol._fields, "self_ensemble", *results[0].scores.images[0]]
-    writer = csv.DictWriter(text, fields)
-    writer.writeheader()
-    for result in results:
-        writer.writerows({"model": result.name, "scale": result.scale, **protocol._asdict(),
-                          "self_ensemble": args.self_ensemble, **row} for row in result.scores.images)
-    return text.getvalue()
+def _write_csv(results, args, protocol):
+    settings = {**protocol._asdict(), "self_ensemble": args.self_ensemble}
+    write_csv(args.details, ["model", "scale", *settings, *results[0].scores.images[0]],
+              ({"model": result.name, "scale": result.scale, **settings, **row}
+               for result in results for row in result.scores.images))
 
 
 def _finite(value):

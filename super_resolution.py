@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from imaging.image_files import to_uint8
-from model import has_known_reach, largest_layer, model_scale, receptive_radius
+from model import largest_layer, model_scale, receptive_radius
 from options import UserError
 
 JAX_TILE = 192  # LR pixels, at least
@@ -36,16 +36,9 @@ class SuperResolver:
         self.model, self.self_ensemble = model, self_ensemble
         self.scale = model_scale(model)
         backend = keras.backend.backend()
-        if tile_size:
-            self.halo, self.tile_size = receptive_radius(model), tile_size
-            if tile_size <= 2 * self.halo:
-                raise UserError(f"tile size {tile_size} is too small for {model.name}: more than "
-                                f"{2 * self.halo} pixels are needed")
-        elif (memory or backend == "jax") and has_known_reach(model):
-            self.halo = receptive_radius(model)
-            self.tile_size = self._default_tile_size(memory)
-        else:
-            self.halo, self.tile_size = 0, None
+        self.halo, self.tile_size = 0, tile_size
+        if tile_size or memory or backend == "jax":
+            self._choose_tiles(memory)
         self._forward = _FORWARD[backend](model)
 
     def take_over(self, model):
@@ -104,6 +97,18 @@ class SuperResolver:
 
     def _once(self, lr):
         return np.asarray(self._forward(lr[None])[0])
+
+    def _choose_tiles(self, memory):
+        try:
+            self.halo = receptive_radius(self.model)
+        except UserError:
+            if self.tile_size:
+                raise
+            return  # a reach that is not known: whole images
+        self.tile_size = self.tile_size or self._default_tile_size(memory)
+        if self.tile_size <= 2 * self.halo:
+            raise UserError(f"tile size {self.tile_size} is too small for {self.model.name}: more than "
+                            f"{2 * self.halo} pixels are needed")
 
     def _default_tile_size(self, memory):
         if not memory:

@@ -7,6 +7,7 @@ as evaluate.py does, and prints the resident memory after each.
 """
 
 import argparse
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -33,13 +34,13 @@ def main():
     for kind, num_filters in (("one network", lambda i: 16), ("different networks", lambda i: 8 + i)):
         with tempfile.TemporaryDirectory() as folder:
             options = evaluate.parse_args(["-i", folder, "--images", args.images])
-            cache = ImageCache()
+            cache, samples_of = ImageCache(), functools.cache(functools.partial(evaluate._samples, options))
             super_resolve, protocol, memory = None, Protocol("y", "scale", True), []
             for i in range(args.count):
                 path = Path(folder) / f"{i}.keras"
                 save_model(wdsr_b(4, num_filters(i), 4), path)
                 super_resolve = evaluate._load(path, options, super_resolve)
-                evaluate._evaluate(path, options, protocol, super_resolve, cache)
+                evaluate._evaluate(path, options, protocol, super_resolve, samples_of, cache)
                 memory.append(resident_mib())
             print(f"{kind}: {', '.join(f'{mib:.0f}' for mib in memory)} MiB")
 

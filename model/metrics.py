@@ -34,6 +34,8 @@ def psnr(hr, sr):
 class Protocol(NamedTuple):
     """How two images are compared: which channels, without which border, rounded or not.
 
+    The defaults are the protocol of the original suite's published figures.
+
     Attributes:
         channels: 'rgb', or 'y' for `y_channel`, which is computed of the (rounded) RGB image and itself not rounded.
         border: pixels removed on every side: a number, or one that depends on the scale: 'scale' or 'scale+6'.

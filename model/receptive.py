@@ -24,15 +24,6 @@ def receptive_radius(model):
     return math.ceil(max(radius for radius, _ in _reach(model).values()))
 
 
-def has_known_reach(model):
-    """Whether `receptive_radius` can tell how far `model` looks."""
-    try:
-        receptive_radius(model)
-    except UserError:
-        return False
-    return True
-
-
 def largest_layer(model):
     """Returns the size of the largest output of a layer of `model`, in bytes of float32 for each input pixel."""
     reach = _reach(model)

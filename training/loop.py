@@ -5,7 +5,7 @@ import time
 
 import keras
 
-from files import WriteError
+from files import WriteError, is_temporary
 from model import save_model
 from options import UserError
 from super_resolution import SuperResolver
@@ -44,7 +44,6 @@ class Training:
         self.sequence, self.validate, self.schedule = sequence, validate, schedule
         self.epochs, self.iterations_per_epoch = epochs, iterations_per_epoch
         self.save_best_only, self.save_after_epoch = save_best_only, save_after_epoch
-        self.last_checkpoint = None
 
     def run(self, interrupts):
         """Trains to the last epoch.
@@ -109,8 +108,10 @@ class Training:
                         "--global-clipnorm may help")
 
     def _last_good(self):
-        path = self.last_checkpoint or max(self.workspace.models_dir.glob("*.keras"), default=None)
-        return f"the last good checkpoint is {path}" if path else "there is no checkpoint yet"
+        paths = [path for path in self.workspace.models_dir.glob("*.keras") if not is_temporary(path)]
+        if not paths:
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {max(paths, key=lambda path: path.stat().st_mtime)}"
 
     def _save_model(self, epoch, psnr):
         best = self.progress["best_psnr"]
@@ -120,7 +121,6 @@ class Training:
         if epoch > self.save_after_epoch and (is_best or not self.save_best_only):
             path = self.workspace.model_path(epoch, psnr)
             save_model(self.inference_model, path)
-            self.last_checkpoint = path
 
     def _save_state(self):
         save_state(self.workspace.state_path, self.network, self.progress)

@@ -2,7 +2,8 @@
 
 from tqdm import tqdm
 
-from evaluation import ORIGINAL, DIV2KSample, measure
+from evaluation import DIV2KSample, measure
+from model import Protocol
 from training.monitoring import InterruptCheck
 
 
@@ -30,4 +31,4 @@ class FullSizeValidation:
                 yield sample
                 training.interrupts.check()
 
-        return {"val_psnr": measure(training.super_resolve, self.samples, ORIGINAL, progress=progress).mean("psnr")}
+        return {"val_psnr": measure(training.super_resolve, self.samples, Protocol(), progress=progress).mean("psnr")}

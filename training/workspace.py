@@ -1,7 +1,5 @@
 """The folder of a training run: its arguments, models, logs, history and state."""
 
-import csv
-import io
 import json
 import zipfile
 from datetime import datetime
@@ -10,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from files import atomic_path, make_folder, write_text
+from files import atomic_path, make_folder, write_csv, write_text
 from options import UserError
 
 
@@ -46,11 +44,7 @@ class Workspace:
 
     def write_history(self, history):
         """Writes history.csv: one row for each dict of `history`."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[-1]))
-        writer.writeheader()
-        writer.writerows(history)
-        write_text(self.history_path, text.getvalue())
+        write_csv(self.history_path, list(history[-1]), history)
 
 
 def command_line(parser, args):
@@ -58,13 +52,13 @@ def command_line(parser, args):
     words = []
     for action in parser._actions:
         value = getattr(args, action.dest, None)
-        if action.dest == "help" or value is None or value == []:
+        if action.dest == "help" or value is None:
             continue
         option = next(name for name in action.option_strings if name.startswith("--"))
         if isinstance(value, bool):
             if value:
                 words.append(option)
-            elif len(action.option_strings) > 1 and f"--no-{option[2:]}" in action.option_strings:
+            elif f"--no-{option[2:]}" in action.option_strings:
                 words.append(f"--no-{option[2:]}")
         elif isinstance(value, list):
             words.append(f"{option}={value[0]}-{value[-1]}")
@@ -88,20 +82,14 @@ def save_state(path, network, progress):
         np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
 
 
-def load_state(path, network, groups=("network", "optimizer", "metrics")):
-    """Restores the `groups` of variables that `save_state` wrote, and returns `progress`.
+def load_state(path, network):
+    """Restores the variables that `save_state` wrote, and returns `progress`.
 
     Raises:
         UserError: the file is missing, damaged, or of another network or optimizer.
     """
     arrays, progress = read_state(path)
-    variables = _variables(network)
-    for group in groups:
-        saved = group_arrays(arrays, group)
-        if [array.shape for array in saved] != [tuple(variable.shape) for variable in variables[group]]:
-            raise UserError(f"{path}: holds the state of another {group} than this run's")
-        for variable, array in zip(variables[group], saved, strict=True):
-            variable.assign(array)
+    _restore(path, network, arrays, ("network", "optimizer", "metrics"))
     return progress
 
 
@@ -121,7 +109,7 @@ def load_optimizer_of(model_path, network):
     ours = network.get_weights()
     if len(saved) != len(ours) or not all(map(np.array_equal, saved, ours)):
         return f"{path} is of another epoch or network than {model_path.name}"
-    load_state(path, network, groups=("optimizer",))
+    _restore(path, network, arrays, ("optimizer",))
     return None
 
 
@@ -149,6 +137,16 @@ def build_variables(network):
     network.compute_loss(y=image, y_pred=image)
     network.compute_metrics(None, image, image)
     network.reset_metrics()
+
+
+def _restore(path, network, arrays, groups):
+    variables = _variables(network)
+    for group in groups:
+        saved = group_arrays(arrays, group)
+        if [array.shape for array in saved] != [tuple(variable.shape) for variable in variables[group]]:
+            raise UserError(f"{path}: holds the state of another {group} than this run's")
+        for variable, array in zip(variables[group], saved, strict=True):
+            variable.assign(array)
 
 
 def _variables(network):
