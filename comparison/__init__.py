@@ -1,0 +1,8 @@
+"""What people look at: figures and a page that show images before and after super-resolution."""
+
+from comparison.figure import comparison_figure
+from comparison.originals import find_hr, load_hr
+from comparison.page import ComparisonPage
+from comparison.pair import Comparison
+
+__all__ = ["Comparison", "ComparisonPage", "comparison_figure", "find_hr", "load_hr"]
