@@ -101,7 +101,7 @@ def _fields(comparison):
     facts = f"{comparison.size_text()} (x{scale})"
     if after.shape != comparison.sr.shape:
         facts += (f". Shown: {width} x {height} pixels in full resolution around the most detailed region, "
-                  f"from ({region.left * scale}, {region.top * scale})")
+                  f"upper left at ({region.left * scale}, {region.top * scale})")
     texts = {"name": comparison.name, "model": comparison.model_name, "facts": facts,
              **{name: str(comparison.scores.get(name, "")) for name in ("bicubic", "sr")}}
     return {"width": width, "height": height, "shown_width": width * zoom, "shown_height": height * zoom,

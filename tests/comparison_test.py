@@ -184,9 +184,10 @@ def test_of_several_originals_the_one_of_the_same_name_is_taken(tmp_path):
 
 
 def test_an_original_is_cropped_by_less_than_the_scale(tmp_path):
-    hr = make_photo(23, 27)
+    hr = make_photo(24, 27)
     path = save_photo(tmp_path / "hr.png", hr)
-    assert np.array_equal(load_hr(path, (5, 6, 3), 4), hr[:20, :24])
-    for lr_shape, size in (((4, 6, 3), "24 x 16"), ((5, 5, 3), "20 x 20"), ((6, 6, 3), "24 x 24")):
-        with pytest.raises(UserError, match=f"hr.png: is 27 x 23, which does not fit .* {size}: "):
-            load_hr(path, lr_shape, 4)
+    assert np.array_equal(load_hr(path, (6, 6, 3), 4), hr[:, :24])
+    assert np.array_equal(load_hr(path, (8, 9, 3), 3), hr)
+    for lr_shape, size in (((7, 9, 3), "27 x 21"), ((8, 8, 3), "24 x 24"), ((9, 9, 3), "27 x 27")):
+        with pytest.raises(UserError, match=f"hr.png: is 27 x 24, which does not fit .* {size}: .* less than 3 pixels"):
+            load_hr(path, lr_shape, 3)
