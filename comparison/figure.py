@@ -108,8 +108,8 @@ def _mark_span(start, length, limit):
 def _small_print(comparison):
     text = "" if comparison.region_is_all else "The details show the marked region. "
     if comparison.scores:
-        text += ("PSNR / SSIM are those of the whole image: Y channel, border of "
-                 f"{PROTOCOL.border_pixels(comparison.scale)} pixels removed, rounded.")
+        protocol = PROTOCOL._replace(border=PROTOCOL.border_pixels(comparison.scale))
+        text += f"PSNR / SSIM are those of the whole image: {protocol}."
     return text
 
 

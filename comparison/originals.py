@@ -24,9 +24,8 @@ def find_hr(lr_paths, hr_folder):
     by_name = defaultdict(list)
     for path in find_images(hr_folder):
         by_name[plain_name(path)].append(path)
-    found = {lr_path: _best(lr_path, by_name[plain_name(lr_path)]) for lr_path in lr_paths
-             if plain_name(lr_path) in by_name}
-    return found
+    return {lr_path: _best(lr_path, by_name[plain_name(lr_path)]) for lr_path in lr_paths
+            if plain_name(lr_path) in by_name}
 
 
 def load_hr(path, lr_shape, scale):

@@ -37,10 +37,10 @@ class ComparisonPage:
 
     def __init__(self, folder, model_name):
         self.path, self.model_name = Path(folder) / "index.html", model_name
-        self.num_images, self._scores = 0, []
+        self.num_images, self._scores, self._end = 0, [], 0
         make_folder(self.path.parent)
         with write_errors(self.path):  # closed by __exit__
-            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self.path.parent)  # noqa: SIM115
+            self._spool = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
 
     def __enter__(self):
         return self
@@ -59,9 +59,10 @@ class ComparisonPage:
             links.append(self._link(figure_path, "Figure"))
         entry = _template("entry.html").substitute(_fields(comparison), links="\n".join(links))
         with write_errors(self.path):
-            self._spool.seek(0, os.SEEK_END)
-            self._spool.write(entry)
+            self._spool.seek(self._end)  # over what a full disk may have left half written
+            self._spool.write(entry.encode("utf-8"))
             self._spool.flush()
+            self._end = self._spool.tell()
         self.num_images += 1
         if comparison.scores:
             self._scores.append(comparison.scores)
@@ -70,11 +71,12 @@ class ComparisonPage:
         """Writes the page, `index.html`, atomically; returns its path."""
         page = _template("page.html").substitute(model=_text(self.model_name), summary=_text(self._summary()))
         head, tail = page.split("<!-- images -->\n")
-        with atomic_path(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.write(head)
+        with atomic_path(self.path) as temporary, open(temporary, "wb") as file:
+            file.write(head.encode("utf-8"))
+            self._spool.truncate(self._end)
             self._spool.seek(0)
             shutil.copyfileobj(self._spool, file)
-            file.write(tail)
+            file.write(tail.encode("utf-8"))
         return self.path
 
     def _summary(self):
@@ -97,7 +99,8 @@ def _fields(comparison):
     scale, side = comparison.scale, PREVIEW_SIZE // comparison.scale
     region = comparison.region.grown(side, side, comparison.lr.shape)
     before, after = comparison.bicubic(region), region.of(comparison.sr, scale)
-    (height, width), zoom = after.shape[:2], max(1, SMALL_SIZE // max(after.shape))
+    height, width = after.shape[:2]
+    zoom = max(1, SMALL_SIZE // max(height, width))
     facts = f"{comparison.size_text()} (x{scale})"
     if after.shape != comparison.sr.shape:
         facts += (f". Shown: {width} x {height} pixels in full resolution around the most detailed region, "
