@@ -1,12 +1,15 @@
 """Image files in and out."""
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from files import atomic_path, is_temporary
+from imaging import colour
+from imaging.limits import FORMATS
+from imaging.photos import read_photo
 from options import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = tuple(FORMATS)
 JPEG_QUALITY = 95
 
 
@@ -27,40 +30,26 @@ def find_images(folder, recursive=False):
 
 
 def read_image(path):
-    """Reads an image file as RGB, (H, W, 3) uint8, upright (EXIF orientation applied), without alpha.
+    """Reads an image file as `read_photo` does, but as RGB without alpha, (H, W, 3) uint8.
 
     Raises:
         UserError: names the file and why it cannot be read.
     """
-    return np.asarray(_to_rgb(open_image(path)))
+    return read_image_with_alpha(path)[0]
 
 
 def read_image_with_alpha(path):
-    """Reads an image file as `read_image` does.
+    """Reads an image file as `read_photo` does.
 
     Returns:
         RGB (H, W, 3) uint8, and alpha (H, W) uint8 or None where the file has no transparency.
     """
-    image = open_image(path)
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    return np.asarray(_to_rgb(image)), None if alpha is None else np.asarray(alpha)
-
-
-def open_image(path):
-    """Reads an image file completely, as an upright PIL image in the file's own mode.
-
-    Raises:
-        UserError: names the file and why it cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, OSError) and error.strerror:  # the system's own cause, such as 'Permission denied'
-            raise UserError(f"{path}: {error.strerror}") from error
-        cause = "not an image, or of an unknown format" if "cannot identify" in str(error) else error
-        raise UserError(f"{path}: cannot be read as an image: {cause}") from error
+    pixels = colour.to_8_bits(read_photo(path).pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    channels = pixels.shape[2]
+    rgb = pixels[..., :3] if channels > 2 else pixels[..., [0, 0, 0]]
+    return np.ascontiguousarray(rgb), None if channels in (1, 3) else pixels[..., -1]
 
 
 def write_image(path, image, quality=JPEG_QUALITY):
@@ -80,9 +69,3 @@ def write_image(path, image, quality=JPEG_QUALITY):
 def to_uint8(image):
     """Rounds an image in [0, 255] half up to uint8; values beyond the range are clipped."""
     return np.clip(np.floor(np.asarray(image) + 0.5), 0, 255).astype(np.uint8)
-
-
-def _to_rgb(image):
-    if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey, which PIL would clip to 8 bits
-        return Image.fromarray(to_uint8(np.asarray(image, np.float64) / 257)).convert("RGB")
-    return image.convert("RGB")

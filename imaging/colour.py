@@ -1,0 +1,80 @@
+"""Pixels of every kind as 8- or 16-bit grey or RGB, with or without alpha, and the colour profiles that fit them."""
+
+import io
+
+import numpy as np
+from PIL import ImageChops, ImageCms
+
+# EXIF orientation to what turns the stored pixels upright.
+_TURNS = {2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1], 5: lambda p: p.swapaxes(0, 1),
+          6: lambda p: np.rot90(p, -1), 7: lambda p: p[::-1, ::-1].swapaxes(0, 1), 8: np.rot90}
+
+
+def to_8_bits(pixels):
+    """Returns pixels as uint8: 16-bit ones are v / 257, rounded."""
+    return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def upright(pixels, orientation):
+    """Turns and mirrors the pixels of a file as its EXIF orientation says; an unknown one leaves them as they are."""
+    turn = _TURNS.get(orientation)
+    return np.ascontiguousarray(turn(pixels)) if turn else pixels
+
+
+def swaps_axes(orientation):
+    """Whether `upright` makes rows of columns."""
+    return orientation in (5, 6, 7, 8)
+
+
+def from_pillow(image):
+    """Returns the pixels of a loaded 8-bit PIL image, uint8: grey or RGB, with alpha where it has transparency.
+
+    CMYK becomes sRGB, by the image's own colour profile where it has a sound one.
+    """
+    if image.mode == "CMYK":
+        if "adobe" not in image.info:  # Pillow inverts all CMYK JPEGs, but only Adobe stores them inverted
+            image = ImageChops.invert(image)
+        return np.asarray(to_srgb(image, image.info.get("icc_profile")))
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    if image.has_transparency_data:
+        mode += "A"
+    return np.asarray(image if image.mode == mode else image.convert(mode))
+
+
+def to_srgb(image, icc_profile=None):
+    """Converts a CMYK, YCbCr or LAB image of PIL to sRGB; without a sound profile for it, by the plain formula.
+
+    It is relative colorimetric with black point compensation, as in photo editors.
+    """
+    try:
+        source = ImageCms.createProfile("LAB") if image.mode == "LAB" else _profile(icc_profile)
+        return ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
+    except (OSError, ImageCms.PyCMSError):
+        return image.convert("RGB")
+
+
+def fitting_profile(icc_profile, channels):
+    """Returns `icc_profile` if it is sound and fits 1 or 2 channels (grey) or 3 or 4 (RGB), else None."""
+    space = "GRAY" if channels < 3 else "RGB"
+    try:
+        return icc_profile if _profile(icc_profile).profile.xcolor_space.strip() == space else None
+    except OSError:
+        return None
+
+
+def whole_numbers(pixels):
+    """Returns signed or 32-bit pixels as uint16, where that is exact.
+
+    Raises:
+        ValueError: a value is below 0 or above 65535.
+    """
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 65535:
+        raise ValueError(f"its pixels range from {low} to {high}, and only 0 to 65535 are supported")
+    return pixels.astype(np.uint16)
+
+
+def _profile(icc_profile):
+    return ImageCms.ImageCmsProfile(io.BytesIO(icc_profile or b""))

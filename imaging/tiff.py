@@ -1,0 +1,100 @@
+"""Reading TIFF, whose pixels libvips decodes: it knows more kinds of them than Pillow, and prints no errors."""
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+from imaging import colour, vips
+from imaging.limits import check_frames, check_size
+
+STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF, little and big endian
+SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = (
+    254, 258, 259, 262, 274, 338, 339, 530, 34675)  # tags
+REDUCED = 1  # bit of the subfile type: a smaller version of another page
+JPEG, YCBCR, CIELAB = 7, 6, 8  # a compression, and photometric interpretations
+ALPHA = (1, 2)  # kinds of extra samples: premultiplied, which libvips undoes, and not
+CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "cmyk": 4}  # colours of libvips' interpretations
+NUMBERS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}  # sample formats
+
+
+def read(file):
+    """Reads the one page of a TIFF file; smaller versions of it, such as thumbnails, are left out.
+
+    Returns:
+        Its pixels, not yet turned upright, and its tags, number to value.
+
+    Raises:
+        OSError, ValueError and what else a damaged or unsupported file leads Pillow to raise.
+    """
+    directories = _directories(file)
+    pages = [i for i, tags in enumerate(directories) if not tags.get(SUBFILE_TYPE, 0) & REDUCED] or [0]
+    check_frames(len(pages), "pages")
+    tags = directories[pages[0]]
+    _check_kind(tags)
+    if tags.get(PHOTOMETRIC) == CIELAB:
+        return _read_lab(file), tags | {ORIENTATION: 1}
+    with vips.errors():
+        image = vips.open_file("tiffload", file.name, page=pages[0])
+        check_size(image.width, image.height)
+        return _colours(image.numpy(), image.interpretation, tags), tags
+
+
+def _directories(file):
+    """Returns the tags of each page, as dicts."""
+    start = file.read(8)
+    if b"+" in start[2:4]:
+        start += file.read(8)  # BigTIFF
+    offset, found = ImageFileDirectory_v2(start).next, {}
+    while offset and offset not in found:  # the pages of a damaged file may go round in a circle
+        directory = ImageFileDirectory_v2(start)
+        file.seek(offset)
+        directory.load(file)
+        found[offset], offset = dict(directory), directory.next
+    if not found:
+        raise ValueError("it has no pages")
+    return list(found.values())
+
+
+def _check_kind(tags):
+    bits, numbers = tags.get(BITS, (1,))[0], NUMBERS.get(tags.get(SAMPLE_FORMAT, (1,))[0], "of an unknown kind")
+    is_lab = tags.get(PHOTOMETRIC) == CIELAB
+    allowed = {"unsigned integers": (8,) if is_lab else (1, 2, 4, 8, 16, 32), "signed integers": (16, 32)}
+    if bits not in allowed.get(numbers, ()):
+        raise ValueError(f"its pixels are {numbers} of {bits} bits{' in CIELAB' if is_lab else ''}, which is not "
+                         "supported: save it with 8 or 16 bits, as grey or RGB")
+    if _is_plain_ycbcr(tags) and tuple(tags.get(SUBSAMPLING, (2, 2))) != (1, 1):
+        raise ValueError("its YCbCr colours are subsampled without JPEG compression, which is not supported: "
+                         "save it as RGB")
+
+
+def _is_plain_ycbcr(tags):
+    return tags.get(PHOTOMETRIC) == YCBCR and tags.get(COMPRESSION) != JPEG
+
+
+def _colours(pixels, interpretation, tags):
+    """Returns what libvips has read as grey or RGB with 8 or 16 bits; samples that are not alpha are left out."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        pixels = colour.whole_numbers(pixels)
+    if pixels.ndim == 2:
+        return pixels
+    if interpretation not in CHANNELS:
+        raise ValueError(f"its colours are {interpretation}, which is not supported: save it as grey or RGB")
+    channels = CHANNELS[interpretation]
+    has_alpha = pixels.shape[2] > channels and tags.get(EXTRA_SAMPLES, ALPHA)[0] in ALPHA
+    if interpretation == "cmyk" or _is_plain_ycbcr(tags):
+        mode = "CMYK" if interpretation == "cmyk" else "YCbCr"
+        pixels = colour.to_8_bits(pixels)
+        image = Image.frombytes(mode, pixels.shape[1::-1], pixels[..., :channels].tobytes())
+        rgb = np.asarray(colour.to_srgb(image, tags.get(ICC_PROFILE)))
+        return np.dstack([rgb, pixels[..., channels]]) if has_alpha else rgb
+    pixels = pixels[..., :channels + has_alpha]
+    return pixels if pixels.shape[2] > 1 else pixels[..., 0]
+
+
+def _read_lab(file):
+    """Reads CIELAB pixels, which libvips does not read, as sRGB; Pillow turns them upright."""
+    file.seek(0)
+    with TiffImageFile(file) as image:
+        check_size(*image.size)
+        image.load()
+        return np.asarray(colour.to_srgb(image))

@@ -1,0 +1,60 @@
+"""libvips, which reads and writes what Pillow cannot, or only with copies: imported when it is needed, and silent."""
+
+import contextlib
+import functools
+import logging
+import os
+import re
+
+import numpy as np
+
+
+@functools.cache
+def load():
+    """Returns the module `pyvips`: without a cache, which would keep images in memory, and without log output."""
+    import pyvips
+
+    logging.getLogger("pyvips").propagate = False
+    pyvips.cache_set_max(0)
+    return pyvips
+
+
+@contextlib.contextmanager
+def errors():
+    """Turns an error of libvips in the block into an `OSError` of one line: the system's cause where there is one."""
+    try:
+        yield
+    except load().Error as error:
+        raise OSError(_cause(error.detail)) from error
+
+
+def open_file(loader, path, **options):
+    """Opens an image file, to be read once from the top; a damaged or truncated one is an error when it is read.
+
+    Args:
+        loader: name of a libvips operation such as 'pngload'.
+    """
+    return getattr(load().Image, loader)(os.fsencode(path), access="sequential", fail_on="error", **options)
+
+
+def from_array(pixels):
+    """Returns an image of libvips on the memory of an array (H, W) or (H, W, C), uint8 or uint16, with 1 to 4 channels.
+
+    An even number of channels includes alpha.
+    """
+    pixels = np.ascontiguousarray(pixels)
+    height, width, channels = (*pixels.shape, 1)[:3]
+    kind = "uchar" if pixels.dtype == np.uint8 else "ushort"
+    names = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16")}[kind]
+    image = load().Image.new_from_memory(pixels.data, width, height, channels, kind)
+    return image.copy(interpretation=names[channels > 2])
+
+
+def _cause(detail):
+    system = re.search(r"system error: (.+)", detail)
+    if system:
+        return system[1]
+    lines = [line.strip() for line in detail.splitlines() if line.strip()]
+    if not lines or "libpng read error" in lines[0]:
+        return "the data are damaged or truncated"
+    return re.sub(r"^(tiff2vips|vips\w*|\w+save): ", "", lines[0])
