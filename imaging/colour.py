@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import ImageChops, ImageCms
 
+from imaging.limits import Unsupported
+
 # EXIF orientation to what turns the stored pixels upright.
 _TURNS = {2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1], 5: lambda p: p.swapaxes(0, 1),
           6: lambda p: np.rot90(p, -1), 7: lambda p: p[::-1, ::-1].swapaxes(0, 1), 8: np.rot90}
@@ -68,11 +70,11 @@ def whole_numbers(pixels):
     """Returns signed or 32-bit pixels as uint16, where that is exact.
 
     Raises:
-        ValueError: a value is below 0 or above 65535.
+        Unsupported: a value is below 0 or above 65535.
     """
     low, high = pixels.min(), pixels.max()
     if low < 0 or high > 65535:
-        raise ValueError(f"its pixels range from {low} to {high}, and only 0 to 65535 are supported")
+        raise Unsupported(f"its pixels range from {low} to {high}, and only 0 to 65535 are supported")
     return pixels.astype(np.uint16)
 
 

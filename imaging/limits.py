@@ -9,16 +9,20 @@ MAX_BMP = 2**32 - 1  # bytes: its header counts them with 32 bits
 MAX_PIXELS = 178_956_970  # of an input: twice Pillow's limit, from which on it is taken for a decompression bomb
 
 
+class Unsupported(ValueError):
+    """An image is sound, but not of a kind that is read; the text says why."""
+
+
 def check_size(width, height):
-    """Raises a ValueError if an image to be read has too many pixels: a small file can unpack to many gigabytes."""
+    """Raises `Unsupported` if an image to be read has too many pixels: a small file can unpack to many gigabytes."""
     if width * height > MAX_PIXELS:
-        raise ValueError(f"it has {width} x {height} pixels, and images of up to {MAX_PIXELS:,} pixels are read")
+        raise Unsupported(f"it has {width} x {height} pixels, and images of up to {MAX_PIXELS:,} pixels are read")
 
 
 def check_frames(count, noun="frames"):
-    """Raises a ValueError if an image to be read has more than one frame or page."""
+    """Raises `Unsupported` if an image to be read has more than one frame or page."""
     if count > 1:
-        raise ValueError(f"it has {count} {noun}, and only still images are read: save each as a file of its own")
+        raise Unsupported(f"it has {count} {noun}, and only still images are read: save each as a file of its own")
 
 
 def check_output(path, width, height):

@@ -22,11 +22,11 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from files import atomic_path
 from imaging import colour, tiff, vips
-from imaging.limits import FORMATS, check_frames, check_output, check_size
+from imaging.limits import FORMATS, Unsupported, check_frames, check_output, check_size
 from options import UserError
 
-DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
-          struct.error, zlib.error)  # what Pillow raises on a damaged file, besides OSError
+DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error,
+          zlib.error)  # what Pillow raises on a damaged file, besides OSError
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296  # tags of EXIF and TIFF
 PLUGINS = {PngImageFile: rb"\x89PNG\r\n\x1a\n", JpegImageFile: rb"\xff\xd8\xff", WebPImageFile: rb"RIFF.{4}WEBP",
            BmpImageFile: rb"BM"}  # by the pattern that a file begins with
@@ -108,11 +108,14 @@ def _reading(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except (Unsupported, MemoryError) as error:
+        raise UserError(f"{path}: cannot be read as an image: {error or 'out of memory'}") from error
     except (OSError, *DAMAGE) as error:
         if isinstance(error, OSError) and error.strerror:  # the system's own cause, such as 'Permission denied'
             raise UserError(f"{path}: {error.strerror}") from error
-        cause = "out of memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as an image: {cause or 'the data are damaged'}") from error
+        detail = " ".join(str(error).replace(f"{path}: ", "").split())
+        raise UserError(f"{path}: cannot be read as an image: it is damaged, truncated or not supported"
+                        f"{f' ({detail})' if detail else ''}") from error
 
 
 def _read_with_pillow(file, start):
@@ -139,10 +142,10 @@ def _read_with_pillow(file, start):
 def _open_with_pillow(file, start):
     """Opens a file by Pillow's class for its format; `Image.open` would not tell the size of too large an image."""
     if not start:
-        raise ValueError("it is empty, not an image")
+        raise Unsupported("it is empty, not an image")
     plugins = [plugin for plugin, beginning in PLUGINS.items() if re.match(beginning, start, re.DOTALL)]
     if not plugins:
-        raise ValueError("not an image, or of an unknown format: PNG, JPEG, WebP, TIFF and BMP are read")
+        raise Unsupported("not an image, or of an unknown format: PNG, JPEG, WebP, TIFF and BMP are read")
     try:
         return plugins[0](file)
     except Image.DecompressionBombError:  # which WebP raises by itself

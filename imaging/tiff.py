@@ -5,7 +5,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from imaging import colour, vips
-from imaging.limits import check_frames, check_size
+from imaging.limits import Unsupported, check_frames, check_size
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF, little and big endian
 SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = (
@@ -24,7 +24,7 @@ def read(file):
         Its pixels, not yet turned upright, and its tags, number to value.
 
     Raises:
-        OSError, ValueError and what else a damaged or unsupported file leads Pillow to raise.
+        Unsupported; OSError and what else a damaged file leads Pillow to raise.
     """
     directories = _directories(file)
     pages = [i for i, tags in enumerate(directories) if not tags.get(SUBFILE_TYPE, 0) & REDUCED] or [0]
@@ -51,7 +51,7 @@ def _directories(file):
         directory.load(file)
         found[offset], offset = dict(directory), directory.next
     if not found:
-        raise ValueError("it has no pages")
+        raise Unsupported("it has no pages")
     return list(found.values())
 
 
@@ -60,10 +60,10 @@ def _check_kind(tags):
     is_lab = tags.get(PHOTOMETRIC) == CIELAB
     allowed = {"unsigned integers": (8,) if is_lab else (1, 2, 4, 8, 16, 32), "signed integers": (16, 32)}
     if bits not in allowed.get(numbers, ()):
-        raise ValueError(f"its pixels are {numbers} of {bits} bits{' in CIELAB' if is_lab else ''}, which is not "
+        raise Unsupported(f"its pixels are {numbers} of {bits} bits{' in CIELAB' if is_lab else ''}, which is not "
                          "supported: save it with 8 or 16 bits, as grey or RGB")
     if _is_plain_ycbcr(tags) and tuple(tags.get(SUBSAMPLING, (2, 2))) != (1, 1):
-        raise ValueError("its YCbCr colours are subsampled without JPEG compression, which is not supported: "
+        raise Unsupported("its YCbCr colours are subsampled without JPEG compression, which is not supported: "
                          "save it as RGB")
 
 
@@ -78,7 +78,7 @@ def _colours(pixels, interpretation, tags):
     if pixels.ndim == 2:
         return pixels
     if interpretation not in CHANNELS:
-        raise ValueError(f"its colours are {interpretation}, which is not supported: save it as grey or RGB")
+        raise Unsupported(f"its colours are {interpretation}, which is not supported: save it as grey or RGB")
     channels = CHANNELS[interpretation]
     has_alpha = pixels.shape[2] > channels and tags.get(EXTRA_SAMPLES, ALPHA)[0] in ALPHA
     if interpretation == "cmyk" or _is_plain_ycbcr(tags):
