@@ -56,7 +56,7 @@ def atomic_path(path):
                 os.fsync(file.fileno())
             os.replace(temporary, path)
     finally:
-        if temporary.exists():
+        with contextlib.suppress(OSError):  # most often it is gone, by the rename
             temporary.unlink()
 
 

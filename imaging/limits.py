@@ -1,5 +1,7 @@
 """What is accepted: the image formats, and how large an image may be."""
 
+from pathlib import Path
+
 from options import UserError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP", ".tif": "TIFF", ".tiff": "TIFF",
@@ -31,10 +33,11 @@ def check_output(path, width, height):
     Raises:
         UserError: it cannot, or there is no such format.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(f"{path}: there is no image format for {path.suffix or 'a name without suffix'}: choose one of "
+    suffix = Path(path).suffix
+    if suffix.lower() not in FORMATS:
+        raise UserError(f"{path}: there is no image format for {suffix or 'a name without suffix'}: choose one of "
                         f"{', '.join(FORMATS)}")
-    name = FORMATS[path.suffix.lower()]
+    name = FORMATS[suffix.lower()]
     if max(width, height) > SIDES[name]:
         limit = f"{SIDES[name]:,} pixels a side"
     elif name == "BMP" and _bmp_bytes(width, height) > MAX_BMP:

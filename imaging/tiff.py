@@ -8,8 +8,8 @@ from imaging import colour, vips
 from imaging.limits import Unsupported, check_frames, check_size
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF, little and big endian
-SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = (
-    254, 258, 259, 262, 274, 338, 339, 530, 34675)  # tags
+SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, NUM_SAMPLES = 254, 258, 259, 262, 274, 277  # tags
+EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = 338, 339, 530, 34675
 REDUCED = 1  # bit of the subfile type: a smaller version of another page
 JPEG, YCBCR, CIELAB = 7, 6, 8  # a compression, and photometric interpretations
 ALPHA = (1, 2)  # kinds of extra samples: premultiplied, which libvips undoes, and not
@@ -59,7 +59,7 @@ def _check_kind(tags):
     bits, numbers = tags.get(BITS, (1,))[0], NUMBERS.get(tags.get(SAMPLE_FORMAT, (1,))[0], "of an unknown kind")
     is_lab = tags.get(PHOTOMETRIC) == CIELAB
     allowed = {"unsigned integers": (8,) if is_lab else (1, 2, 4, 8, 16, 32), "signed integers": (16, 32)}
-    if bits not in allowed.get(numbers, ()):
+    if bits not in allowed.get(numbers, ()) or (is_lab and tags.get(NUM_SAMPLES) != 3):
         raise Unsupported(f"its pixels are {numbers} of {bits} bits{' in CIELAB' if is_lab else ''}, which is not "
                          "supported: save it with 8 or 16 bits, as grey or RGB")
     if _is_plain_ycbcr(tags) and tuple(tags.get(SUBSAMPLING, (2, 2))) != (1, 1):

@@ -42,12 +42,11 @@ def from_array(pixels):
 
     An even number of channels includes alpha.
     """
-    pixels = np.ascontiguousarray(pixels)
+    pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
     height, width, channels = (*pixels.shape, 1)[:3]
-    kind = "uchar" if pixels.dtype == np.uint8 else "ushort"
-    names = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16")}[kind]
+    kind, grey, rgb = {"uint8": ("uchar", "b-w", "srgb"), "uint16": ("ushort", "grey16", "rgb16")}[pixels.dtype.name]
     image = load().Image.new_from_memory(pixels.data, width, height, channels, kind)
-    return image.copy(interpretation=names[channels > 2])
+    return image.copy(interpretation=grey if channels < 3 else rgb)
 
 
 def _cause(detail):
