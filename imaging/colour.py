@@ -44,7 +44,7 @@ def from_pillow(image):
 
 
 def to_srgb(image, icc_profile=None):
-    """Converts a CMYK, YCbCr or LAB image of PIL to sRGB; without a sound profile for it, by the plain formula.
+    """Converts a CMYK or LAB image of PIL to sRGB; CMYK without a sound profile for it by the plain formula.
 
     It is relative colorimetric with black point compensation, as in photo editors.
     """

@@ -130,11 +130,13 @@ def _read_with_pillow(file, start):
         check_frames(getattr(image, "n_frames", 1))
         image.load()
         tags = _exif(image)
-        icc_profile, resolution = image.info.get("icc_profile"), image.info.get("dpi")
+        icc_profile = None if image.mode == "CMYK" else image.info.get("icc_profile")  # CMYK becomes sRGB
+        resolution = image.info.get("dpi")
         if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
             resolution = None  # Pillow guesses one
         if not (image.format == "PNG" and start[24] == 16):  # the bit depth
             return colour.from_pillow(image), tags, icc_profile, resolution
+    del image  # and its memory
     with vips.errors():
         return vips.open_file("pngload", file.name).numpy(), tags, icc_profile, resolution
 

@@ -11,7 +11,7 @@ STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF, little
 SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, NUM_SAMPLES = 254, 258, 259, 262, 274, 277  # tags
 EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = 338, 339, 530, 34675
 REDUCED = 1  # bit of the subfile type: a smaller version of another page
-JPEG, YCBCR, CIELAB = 7, 6, 8  # a compression, and photometric interpretations
+JPEG, CMYK, YCBCR, CIELAB = 7, 5, 6, 8  # a compression, and photometric interpretations
 ALPHA = (1, 2)  # kinds of extra samples: premultiplied, which libvips undoes, and not
 CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "cmyk": 4}  # colours of libvips' interpretations
 NUMBERS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}  # sample formats
@@ -21,7 +21,7 @@ def read(file):
     """Reads the one page of a TIFF file; smaller versions of it, such as thumbnails, are left out.
 
     Returns:
-        Its pixels, not yet turned upright, and its tags, number to value.
+        Its pixels, not yet turned upright, and the tags that go with them, number to value.
 
     Raises:
         Unsupported; OSError and what else a damaged file leads Pillow to raise.
@@ -32,11 +32,12 @@ def read(file):
     tags = directories[pages[0]]
     _check_kind(tags)
     if tags.get(PHOTOMETRIC) == CIELAB:
-        return _read_lab(file), tags | {ORIENTATION: 1}
+        return _read_lab(file), tags | {ORIENTATION: 1, ICC_PROFILE: None}
     with vips.errors():
         image = vips.open_file("tiffload", file.name, page=pages[0])
         check_size(image.width, image.height)
-        return _colours(image.numpy(), image.interpretation, tags), tags
+        pixels = _colours(image.numpy(), image.interpretation, tags)
+    return pixels, tags | {ICC_PROFILE: None} if tags.get(PHOTOMETRIC) == CMYK else tags
 
 
 def _directories(file):
@@ -82,11 +83,11 @@ def _colours(pixels, interpretation, tags):
     channels = CHANNELS[interpretation]
     has_alpha = pixels.shape[2] > channels and tags.get(EXTRA_SAMPLES, ALPHA)[0] in ALPHA
     if interpretation == "cmyk" or _is_plain_ycbcr(tags):
-        mode = "CMYK" if interpretation == "cmyk" else "YCbCr"
         pixels = colour.to_8_bits(pixels)
-        image = Image.frombytes(mode, pixels.shape[1::-1], pixels[..., :channels].tobytes())
-        rgb = np.asarray(colour.to_srgb(image, tags.get(ICC_PROFILE)))
-        return np.dstack([rgb, pixels[..., channels]]) if has_alpha else rgb
+        mode, stored = "CMYK" if interpretation == "cmyk" else "YCbCr", pixels[..., :channels].tobytes()
+        image = Image.frombytes(mode, pixels.shape[1::-1], stored)
+        rgb = colour.to_srgb(image, tags.get(ICC_PROFILE)) if mode == "CMYK" else image.convert("RGB")
+        return np.dstack([rgb, pixels[..., channels]]) if has_alpha else np.asarray(rgb)
     pixels = pixels[..., :channels + has_alpha]
     return pixels if pixels.shape[2] > 1 else pixels[..., 0]
 

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from imaging.image_files import find_images, read_image, read_image_with_alpha, to_uint8, write_image
+from imaging.photos import Photo, write_photo
 from options import UserError
 from tests.conftest import make_photo, save_photo
 
@@ -44,6 +45,13 @@ def test_every_mode_is_read_as_rgb(tmp_path, mode, suffix):
 def test_16_bit_grey_is_reduced_not_clipped(tmp_path):
     Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16)).save(tmp_path / "grey.png")
     assert read_image(tmp_path / "grey.png")[0, :, 1].tolist() == [0, 100, 255]
+
+
+def test_16_bit_rgb_is_rounded_not_truncated(tmp_path):
+    values = np.array([[[128, 129, 257 * 100], [257 * 100 + 128, 257 * 100 + 129, 65535]]], np.uint16)
+    for suffix in ("png", "tif"):
+        write_photo(tmp_path / f"rgb.{suffix}", Photo(values))
+        assert read_image(tmp_path / f"rgb.{suffix}").tolist() == [[[0, 1, 100], [100, 101, 255]]]
 
 
 def test_alpha_is_returned_where_there_is_any(tmp_path):

@@ -154,6 +154,13 @@ def test_a_profile_that_does_not_fit_is_not_written(tmp_path):
                 assert "icc_profile" not in written.info
 
 
+@pytest.mark.parametrize("name", [name for name in ODD_FILES if name.startswith(("cmyk", "lab", "damaged-profile"))
+                                  or "-profile-in-" in name])
+def test_a_profile_that_no_longer_fits_or_never_did_is_dropped(tmp_path, name):
+    ODD_FILES[name][0](tmp_path / name)
+    assert read_photo(tmp_path / name).icc_profile is None
+
+
 def test_a_tiff_that_may_pass_4_gib_is_a_big_tiff(tmp_path, monkeypatch):
     for limit, start in ((photo().nbytes, b"II*\0"), (photo().nbytes - 1, b"II+\0")):
         monkeypatch.setattr(photos, "BIG_TIFF", limit)
