@@ -166,6 +166,7 @@ def eight_bits():
         "RGB-transparent.png": (by_pillow(red_corner, transparency=red), RGBA.other),
         "RGBA.png": (by_pillow(pixels(4)), RGBA),
         "RGBA.tif": (by_pillow(pixels(4)), RGBA),
+        "RGBX.tif": (by_pillow(photo(), "RGBX"), RGB),
         "RGBA.webp": (by_pillow(pixels(4), lossless=True, exact=True), RGBA),
         "RGB.webp": (by_pillow(photo(), quality=95), RGB.near(6)),
         "interlaced.png": (by_libvips(photo(), interlace=True), RGB),
