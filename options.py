@@ -14,6 +14,10 @@ SCALES = (2, 3, 4)
 DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
 FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # of Keras 2 files and PyTorch checkpoints
 MODELS = ("wdsr-a", "wdsr-b", "edsr", "edsr-gen", "sr-resnet")
+GENERATORS = ("edsr-gen", "sr-resnet")  # of SRGAN
+PRECISIONS = ("float32", "bfloat16", "float16")
+RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
+                  "print_model_summary", "debug")  # that may be typed beside --resume
 
 
 class UserError(Exception):
@@ -94,6 +98,53 @@ def id_range(text):
     if last < first:
         raise argparse.ArgumentTypeError(f"{text} is an empty image range: the first id must not be above the last")
     return list(range(first, last + 1))
+
+
+def resume_args(parser, typed, allowed=RESUME_OPTIONS):
+    """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside.
+
+    Args:
+        parser: of the script that goes on.
+        typed: `typed_options`, with 'resume'.
+        allowed: names of the options that may differ from the run's own.
+    """
+    for name in typed:
+        if name not in allowed:
+            parser.error(f"--{name.replace('_', '-')} cannot be changed with --resume: the run goes on with its own")
+    path = typed["resume"] / "args.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        parser.error(f"{path}: {error.strerror}: --resume takes the folder of a run")
+    args = parser.parse_args(lines)
+    for name, value in typed.items():
+        setattr(args, name, value)
+    return args
+
+
+def add_run_options(parser):
+    """Adds where a training run is kept, its seed, and `--resume`."""
+    parser.add_argument("-o", "--outdir", "--output", type=Path, default="./output", metavar="DIR",
+                        help="folder in which the run's folder is made")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights and data")
+    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
+
+
+def add_training_data_options(parser, scale):
+    """Adds the data set, the scale (with the default `scale`), image ranges and how patches are loaded."""
+    add_dataset_options(parser)
+    parser.add_argument("-s", "--scale", type=int, choices=SCALES, default=scale, help="factor of super-resolution")
+    parser.add_argument("--training-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    parser.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    parser.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
+    parser.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
+    parser.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
+
+
+def add_precision_option(parser):
+    """Adds `--precision` of a training."""
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32",
+                        help="of the computation; weights and saved models are float32")
 
 
 def add_dataset_options(parser):

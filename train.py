@@ -11,12 +11,13 @@ from pathlib import Path
 
 from options import (
     MODELS,
-    SCALES,
-    UserError,
-    add_dataset_options,
+    RESUME_OPTIONS,
     add_device_options,
-    id_range,
+    add_precision_option,
+    add_run_options,
+    add_training_data_options,
     number,
+    resume_args,
     run,
     script_parser,
     typed_options,
@@ -42,10 +43,6 @@ PROFILES = {
     "sr-resnet": {**EDSR, "model": "sr-resnet", "num_res_blocks": 16, "loss": "mse", "scale": 4},
 }
 
-RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
-                  "save_best_models_only", "save_models_after_epoch", "print_model_summary", "debug")
-
-PRECISIONS = ("float32", "bfloat16", "float16")
 LOSSES = ("mae", "mse", "charbonnier")
 SCHEDULES = ("step", "cosine")
 
@@ -54,20 +51,12 @@ def parser():
     """Returns the command line of this script, without the defaults of a profile."""
     p = script_parser(__doc__)
     p.add_argument("-p", "--profile", choices=PROFILES, help="sets the defaults of the options below")
-    p.add_argument("-o", "--outdir", "--output", type=Path, default="./output", metavar="DIR",
-                   help="folder in which the run's folder is made")
-    p.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights and data")
+    add_run_options(p)
 
     data = p.add_argument_group("data")
-    add_dataset_options(data)
-    data.add_argument("-s", "--scale", type=int, choices=SCALES, default=2, help="factor of super-resolution")
-    data.add_argument("--training-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
-    data.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    add_training_data_options(data, scale=2)
     data.add_argument("--patch-size", type=number(int, 8), default=48, metavar="N",
                       help="size of the low-resolution patches")
-    data.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
-    data.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
-    data.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
 
     network = p.add_argument_group("network")
     network.add_argument("-m", "--model", choices=MODELS, default="wdsr-b", help="the network")
@@ -118,8 +107,7 @@ def _add_training_options(group):
                        help="Adam with weight normalization")
     group.add_argument("--num-init-batches", type=number(int, 0), default=0, metavar="N",
                        help="batches for the data-based initialization of weight normalization")
-    group.add_argument("--precision", choices=PRECISIONS, default="float32",
-                       help="of the computation; weights and saved models are float32")
+    add_precision_option(group)
 
 
 def _add_saving_options(group):
@@ -128,7 +116,6 @@ def _add_saving_options(group):
                        help="save no models up to this epoch")
     group.add_argument("--benchmark", action="store_true",
                        help="validate on full-size images and save the best models only")
-    group.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
 
 
 def parse_args(argv=None):
@@ -136,7 +123,7 @@ def parse_args(argv=None):
     p = parser()
     typed = typed_options(p, argv)
     if "resume" in typed:
-        return _resume_args(p, typed)
+        return resume_args(p, typed, (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch"))
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
     if args.model == "sr-resnet" and args.scale != 4:
@@ -152,93 +139,48 @@ def parse_args(argv=None):
     return args
 
 
-def _resume_args(p, typed):
-    """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside."""
-    for name in typed:
-        if name not in RESUME_OPTIONS:
-            p.error(f"--{name.replace('_', '-')} cannot be changed with --resume: the run goes on with its own")
-    path = typed["resume"] / "args.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        p.error(f"{path}: {error.strerror}: --resume takes the folder of a run")
-    args = p.parse_args(lines)
-    for name, value in typed.items():
-        setattr(args, name, value)
-    return args
-
-
 def main(args):
     """Trains a network and returns the exit code."""
     from devices import limit_gpu_memory, report_devices
 
     limit_gpu_memory(args.gpu_memory_fraction)
+    report_devices()
     import keras
 
     from training.logs import TensorBoardLog
-    from training.loop import Training
-    from training.monitoring import Interrupted, Interrupts
     from training.networks import build_models, compile_model, learning_rate_schedule
-    from training.start import resume_run, start_run
+    from training.patches import find_training_pairs
+    from training.pixelwise import PixelTraining
+    from training.start import resume_run, run_to_the_end, start_pixelwise
 
-    report_devices()
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = _find_pairs(args)
+    train_pairs, valid_pairs = find_training_pairs(args)
     sequence, validate = _data(args, train_pairs, valid_pairs)
     inference_model, network = build_models(args)
     schedule = learning_rate_schedule(args)
     compile_model(network, args, schedule)
+    training = PixelTraining(network, inference_model, sequence, validate, schedule,
+                             epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
+                             save_best_only=args.save_best_models_only or args.benchmark,
+                             save_after_epoch=args.save_models_after_epoch)
     if args.resume:
-        workspace, progress = resume_run(args, network)
+        resume_run(args, training)
     else:
-        workspace, progress = start_run(args, parser(), network, inference_model, sequence)
-    training = Training(
-        network, inference_model, workspace, progress, sequence, validate, schedule, epochs=args.epochs,
-        iterations_per_epoch=args.iterations_per_epoch, save_best_only=args.save_best_models_only or args.benchmark,
-        save_after_epoch=args.save_models_after_epoch,
-        log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress["epoch"] + 1))
-    with Interrupts() as interrupts:
-        try:
-            training.run(interrupts)
-        except Interrupted as interrupted:
-            print(f"{interrupted}: stopped after step {progress['step']} of epoch {progress['epoch'] + 1}; go on with\n"
-                  f"    python train.py --resume {workspace.folder}")
-            return interrupted.exit_code
-        finally:
-            sequence.close()
-    print(f"best PSNR = {progress['best_psnr']:.4f}: {workspace.folder}")
-    return 0
-
-
-def _find_pairs(args):
-    from datasets.div2k import find_pairs
-
-    return [find_pairs(args.dataset, subset, args.scale, args.downgrade, ids)
-            for subset, ids in (("train", args.training_images), ("valid", args.validation_images))]
+        start_pixelwise(args, parser(), training)
+    log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
+    return run_to_the_end(training, log, "train.py")
 
 
 def _data(args, train_pairs, valid_pairs):
-    """Returns the sequence of training patches, and the function that validates a `Training`."""
-    from data import PatchSequence
-    from datasets.patches import PatchStream
+    """Returns the sequence of training patches, and the function that validates a `PixelTraining`."""
+    from training.patches import patch_sequence
     from training.validation import FullSizeValidation, PatchValidation
 
-    def patches(subset, pairs, typed_ids, num_batches=None):
-        stream = PatchStream(pairs, args.scale, args.batch_size, args.patch_size, augment=subset == "training",
-                             seed=args.seed)
-        if stream.num_too_small:
-            size = args.patch_size * args.scale
-            text = f"{stream.num_too_small} {subset} images are smaller than a patch of {size} x {size} pixels"
-            if typed_ids:
-                raise UserError(f"{text}: leave them out of --{subset}-images or choose a smaller --patch-size")
-            print(f"{text} and are left out; {len(stream.pairs)} are used")
-        return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
-
-    training = patches("training", train_pairs, args.training_images)
+    training = patch_sequence(args, "training", train_pairs, args.patch_size)
     if args.benchmark:
         return training, FullSizeValidation(valid_pairs)
-    return training, PatchValidation(patches("validation", valid_pairs, args.validation_images,
-                                             args.validation_steps))
+    return training, PatchValidation(patch_sequence(args, "validation", valid_pairs, args.patch_size,
+                                                    args.validation_steps))
 
 
 if __name__ == "__main__":

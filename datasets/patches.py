@@ -71,6 +71,13 @@ class PatchStream:
         return permutation[1][position]
 
 
+def central_patches(hr, lr, scale, size):
+    """Returns the middle `size` x `size` pixels of `lr`, or what there is of them, and the same part of `hr`."""
+    y, x = (max(length - size, 0) // 2 for length in lr.shape[:2])
+    lr = lr[y:y + size, x:x + size]
+    return hr[y * scale:, x * scale:][:lr.shape[0] * scale, :lr.shape[1] * scale], lr
+
+
 def _crop(image, y, x, size):
     return image[y:y + size, x:x + size]
 

@@ -141,8 +141,8 @@ def _attribute(path, group, name, maximum):
     """Returns the texts of an attribute as a list."""
     attribute = group.attrs.get_id(name)
     size = int(np.prod(attribute.shape or (), dtype=object))
-    if size == 0 and attribute.dtype.kind == "f":
-        return []  # how an empty list is stored
+    if size == 0:
+        return []  # whatever its type: an empty list is stored as numbers or as text
     if size > maximum or attribute.get_storage_size() > 2**26:
         raise UserError(f"{path}: attribute {name} of {group.name} claims {size:,} entries: far more than needed")
     if h5py.check_string_dtype(attribute.dtype) is None and attribute.dtype.kind != "S":

@@ -28,20 +28,23 @@ def sr_resnet(num_filters=64, num_res_blocks=16):
     return keras.Model(lr, sr, name="sr_resnet")
 
 
-def discriminator(hr_size=96):
+def discriminator(hr_size=96, num_filters=64):
     """Builds the discriminator of figure 4: images (N, hr_size, hr_size, 3) in [0, 255] in, logits (N, 1) out.
 
     The paper's last sigmoid belongs to the loss: take it from the logits.
+
+    Args:
+        hr_size: a multiple of 16; it determines the size of the first dense layer.
+        num_filters: filters of the first convolutions; the last have 8 times as many, the dense layer 16 times.
     """
     x = hr = layers.Input((hr_size, hr_size, 3), name="hr")
     x = layers.Rescaling(1 / 127.5, -1, name="normalize", dtype="float32")(x)
-    for i, (num_filters, strides) in enumerate(
-            ((64, 1), (64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2)), start=1):
-        x = conv(x, num_filters, 3, f"conv_{i}", strides=strides)
+    for i, (factor, strides) in enumerate(((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2)), start=1):
+        x = conv(x, factor * num_filters, 3, f"conv_{i}", strides=strides)
         if i > 1:
             x = layers.BatchNormalization(momentum=0.8, name=f"bn_{i}")(x)
         x = layers.LeakyReLU(LEAKY_SLOPE, name=f"leaky_relu_{i}")(x)
-    x = layers.Dense(1024, name="dense_1")(layers.Flatten(name="flatten")(x))
+    x = layers.Dense(16 * num_filters, name="dense_1")(layers.Flatten(name="flatten")(x))
     x = layers.LeakyReLU(LEAKY_SLOPE, name="leaky_relu_dense")(x)
     logits = layers.Dense(1, name="dense_2", dtype="float32")(x)
     return keras.Model(hr, logits, name="discriminator")

@@ -7,6 +7,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import image, scalar
 
 from datasets.div2k import load_pair
+from datasets.patches import central_patches
 from files import write_errors
 from imaging.image_files import to_uint8
 from imaging.resize import imresize
@@ -50,12 +51,9 @@ class TensorBoardLog:
             self.writer.write_event(Event(step=first_epoch, session_log=SessionLog(status=SessionLog.START)))
         self.previews = []
         for pair in pairs[:NUM_PREVIEWS]:
-            hr, lr = load_pair(pair, scale)
-            y, x = (max(size - PREVIEW_SIZE, 0) // 2 for size in lr.shape[:2])
-            lr = lr[y:y + PREVIEW_SIZE, x:x + PREVIEW_SIZE]
+            hr, lr = central_patches(*load_pair(pair, scale), scale, PREVIEW_SIZE)
             self.previews.append((pair.image_id, lr))
             if first_epoch == 1:
-                hr = hr[y * scale:, x * scale:][:lr.shape[0] * scale, :lr.shape[1] * scale]
                 self._write(0, self._image(pair.image_id, "hr", hr))
                 self._write(0, self._image(pair.image_id, "bicubic", imresize(lr, scale)))
         self.writer.flush()

@@ -1,16 +1,13 @@
 """The training loop: epochs of steps, validation, checkpoints; it can be left at any step and taken up exactly."""
 
-import contextlib
 import time
 
 import keras
 
 from files import WriteError, is_temporary
-from model import save_model
 from options import UserError
-from super_resolution import SuperResolver
-from training.monitoring import Interrupted, StepMonitor
-from training.workspace import save_state
+from training.monitoring import Interrupted
+from training.workspace import load_state, save_state
 
 
 def new_progress(epoch=0):
@@ -19,31 +16,35 @@ def new_progress(epoch=0):
 
 
 class Training:
-    """Trains a compiled network, epoch by epoch.
+    """Trains networks, epoch by epoch. A subclass says what a step, a validation and a checkpoint is.
 
     Args:
-        network: compiled network, trained on the batches of `sequence`.
-        inference_model: float32 network with the same weights, which is saved and used for full-size images.
-        workspace: the run's `Workspace`.
-        progress: dict of `new_progress`, or that of an earlier state.
+        inference_model: float32 network, which is validated and saved.
         sequence: `PatchSequence` of training patches.
-        validate: function of a `Training` that returns `val_psnr` in dB and other figures as a dict.
         schedule: learning rate as a function of the step.
         epochs: number of the last epoch.
         iterations_per_epoch: steps of an epoch.
+
+    Attributes:
+        workspace: the run's `Workspace`.
+        progress: dict of `new_progress`, or that of an earlier state.
         log: `TensorBoardLog`.
-        save_best_only: save only models that are better than all before.
-        save_after_epoch: save only models of later epochs.
     """
 
-    def __init__(self, network, inference_model, workspace, progress, sequence, validate, schedule, *, epochs,
-                 iterations_per_epoch, log, save_best_only=False, save_after_epoch=0):
-        self.network, self.inference_model = network, inference_model
-        self.super_resolve = SuperResolver(inference_model)
-        self.workspace, self.progress, self.log = workspace, progress, log
-        self.sequence, self.validate, self.schedule = sequence, validate, schedule
+    history_file = "history.csv"
+
+    def __init__(self, inference_model, sequence, schedule, *, epochs, iterations_per_epoch):
+        self.inference_model, self.sequence, self.schedule = inference_model, sequence, schedule
         self.epochs, self.iterations_per_epoch = epochs, iterations_per_epoch
-        self.save_best_only, self.save_after_epoch = save_best_only, save_after_epoch
+        self.workspace = self.progress = self.log = self.interrupts = None
+
+    def begin(self, workspace, progress):
+        """Sets the folder of the run and how far it is."""
+        self.workspace, self.progress = workspace, progress
+
+    def resume(self, workspace):
+        """Restores the state that is kept in the folder of the run."""
+        self.begin(workspace, load_state(workspace.state_path, self.variables()))
 
     def run(self, interrupts):
         """Trains to the last epoch.
@@ -65,37 +66,21 @@ class Training:
         except WriteError as error:
             raise UserError(f"{error}; {self._last_good()}") from error
 
-    def _run_epoch(self, epoch):
-        start, steps = time.monotonic(), self.iterations_per_epoch - self.progress["step"]
-        if self.progress["step"] < self.iterations_per_epoch:
-            self._run_steps(epoch)
-        rate = steps * self.sequence.stream.batch_size / (time.monotonic() - start)
-        self.interrupts.check()
-        with averaged_weights(self.network):
-            self.inference_model.set_weights(self.network.get_weights())
-            logs = {**self.progress["train_logs"], **self.validate(self)}
-        row = {"epoch": epoch + 1, **logs, "learning_rate": self.learning_rate(epoch)}
-        self.progress["history"].append(row)
-        self._save_model(epoch + 1, row["val_psnr"])
-        self.workspace.write_history(self.progress["history"])
-        self.progress |= {"epoch": epoch + 1, "step": 0, "train_logs": None}
-        self._save_state()
-        self.log.write(epoch + 1, row, self.super_resolve)
-        seconds = time.monotonic() - start
-        figures = " - ".join([*(f"{name}: {value:.4f}" for name, value in logs.items()), f"{rate:.0f} images/s"])
-        minutes = round(seconds * (self.epochs - epoch - 1) / 60)
-        left = f"{minutes // 60}h{minutes % 60:02d}m"
-        print(f"epoch {epoch + 1}/{self.epochs} - {figures} - {seconds:.0f}s, {left} left", flush=True)
+    def variables(self):
+        """Returns all that a state keeps: lists of Keras variables by the name of their group."""
+        raise NotImplementedError
 
-    def _run_steps(self, epoch):
-        """Does the steps of an epoch that are left; leaves their mean figures in `progress`."""
-        first = self.progress["step"]
-        self.sequence.window(epoch * self.iterations_per_epoch + first, self.iterations_per_epoch - first)
-        monitor = StepMonitor(self, epoch, first)
-        history = self.network.fit(self.sequence, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0,
-                                   callbacks=[monitor])
-        self.progress |= {"step": self.iterations_per_epoch,
-                          "train_logs": {name: float(values[0]) for name, values in history.history.items()}}
+    def run_steps(self, epoch):
+        """Does the steps that are left of an epoch, counted from 0; sets `step` and `train_logs` of the progress."""
+        raise NotImplementedError
+
+    def finish_epoch(self, epoch):
+        """Validates, saves models, and returns the figures of the epoch as a dict."""
+        raise NotImplementedError
+
+    def summary(self):
+        """Returns the last line of a run."""
+        raise NotImplementedError
 
     def learning_rate(self, epoch, step=0):
         """Returns the learning rate after `step` steps of an epoch, both counted from 0."""
@@ -104,8 +89,30 @@ class Training:
     def fail_on_loss(self, loss, epoch, step):
         """Ends the run because `loss` is not finite at a step, counted from 1 within `epoch`, counted from 0."""
         raise UserError(f"the loss is {loss} at step {step} of epoch {epoch + 1}, with learning rate "
-                        f"{self.learning_rate(epoch, step - 1):.3g}; {self._last_good()}; a lower --learning-rate or "
-                        "--global-clipnorm may help")
+                        f"{self.learning_rate(epoch, step - 1):.3g}; {self._last_good()}; {self.loss_advice}")
+
+    loss_advice = "a lower learning rate may help"
+
+    def _run_epoch(self, epoch):
+        start, steps = time.monotonic(), self.iterations_per_epoch - self.progress["step"]
+        if self.progress["step"] < self.iterations_per_epoch:
+            self.run_steps(epoch)
+        rate = steps * self.sequence.stream.batch_size / (time.monotonic() - start)
+        self.interrupts.check()
+        row = {"epoch": epoch + 1, **self.finish_epoch(epoch)}
+        self.progress["history"].append(row)
+        self.workspace.write_history(self.history_file, self.progress["history"])
+        self.progress |= {"epoch": epoch + 1, "step": 0, "train_logs": None}
+        self._save_state()
+        self.log.write(epoch + 1, row, self.super_resolve)
+        self._print(row, rate, time.monotonic() - start)
+
+    def _print(self, row, rate, seconds):
+        epoch, names = row["epoch"], [name for name in row if name != "epoch" and "learning_rate" not in name]
+        figures = " - ".join([*(f"{name}: {row[name]:.4f}" for name in names), f"{rate:.0f} images/s"])
+        minutes = round(seconds * (self.epochs - epoch) / 60)
+        left = f"{minutes // 60}h{minutes % 60:02d}m"
+        print(f"epoch {epoch}/{self.epochs} - {figures} - {seconds:.0f}s, {left} left", flush=True)
 
     def _last_good(self):
         paths = [path for path in self.workspace.models_dir.glob("*.keras") if not is_temporary(path)]
@@ -113,32 +120,5 @@ class Training:
             return "there is no checkpoint yet"
         return f"the last good checkpoint is {max(paths, key=lambda path: path.stat().st_mtime)}"
 
-    def _save_model(self, epoch, psnr):
-        best = self.progress["best_psnr"]
-        is_best = best is None or psnr > best
-        if is_best:
-            self.progress["best_psnr"] = psnr
-        if epoch > self.save_after_epoch and (is_best or not self.save_best_only):
-            path = self.workspace.model_path(epoch, psnr)
-            save_model(self.inference_model, path)
-
     def _save_state(self):
-        save_state(self.workspace.state_path, self.network, self.progress)
-
-
-@contextlib.contextmanager
-def averaged_weights(network):
-    """Puts the moving average of the weights in place of the weights, where the optimizer keeps one (`--ema`)."""
-    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
-    if not optimizer.use_ema:
-        yield
-        return
-    variables = optimizer._trainable_variables
-    weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
-        variable.assign(keras.ops.convert_to_numpy(average))  # a copy: JAX must not hold one array in two variables
-    try:
-        yield
-    finally:
-        for variable, weight in zip(variables, weights, strict=True):
-            variable.assign(weight)
+        save_state(self.workspace.state_path, self.variables(), self.progress)

@@ -28,7 +28,7 @@ def compile_model(network, args, schedule):
     # fit ends after every epoch here, and would put the average in place of the weights.
     adam.finalize_variable_values = lambda variables: None
     network.compile(adam, loss=pixel_loss(args.loss),
-                    metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=_jit_compile())
+                    metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile())
     build_variables(network)
 
 
@@ -54,7 +54,7 @@ def _build(args, padding):
     return builder(args.scale, res_block_expansion=args.res_expansion, padding=padding, **size)
 
 
-def _jit_compile():
+def jit_compile():
     """XLA is slower than TensorFlow's own kernels on a CPU; elsewhere Keras chooses."""
     if keras.backend.backend() != "tensorflow":
         return "auto"

@@ -13,14 +13,13 @@ from options import UserError
 
 
 class Workspace:
-    """A run's folder: args.txt, models/, logs/ (TensorBoard), history.csv and state/state.npz."""
+    """A run's folder: args.txt, models/, logs/ (TensorBoard), a history in CSV and state/state.npz."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.args_path = self.folder / "args.txt"
         self.models_dir = self.folder / "models"
         self.logs_dir = self.folder / "logs"
-        self.history_path = self.folder / "history.csv"
         self.state_path = self.folder / "state" / "state.npz"
 
     @classmethod
@@ -38,13 +37,9 @@ class Workspace:
             return workspace
         raise UserError(f"{outdir}: holds a thousand runs of this second")
 
-    def model_path(self, epoch, psnr):
-        """Returns the path of the checkpoint of an epoch, counted from 1; `psnr` is in dB."""
-        return self.models_dir / f"epoch-{epoch:03d}-psnr-{psnr:.4f}.keras"
-
-    def write_history(self, history):
-        """Writes history.csv: one row for each dict of `history`."""
-        write_csv(self.history_path, list(history[-1]), history)
+    def write_history(self, name, history):
+        """Writes the CSV file `name`: one row for each dict of `history`."""
+        write_csv(self.folder / name, list(history[-1]), history)
 
 
 def command_line(parser, args):
@@ -67,30 +62,36 @@ def command_line(parser, args):
     return words
 
 
-def save_state(path, network, progress):
+def save_state(path, variables, progress):
     """Writes all that is needed to go on with a training into one file, atomically.
 
     Args:
         path: .npz file.
-        network: compiled network, after `build_variables`; the variables of its layers, optimizer (iterations,
-            moments, scales) and metrics (means of the epoch so far) are kept.
+        variables: lists of Keras variables by the name of their group, such as `network_variables`.
         progress: dict of plain numbers, strings and lists.
     """
     arrays = {f"{group}/{i:04d}/{variable.path}": keras.ops.convert_to_numpy(variable)
-              for group, variables in _variables(network).items() for i, variable in enumerate(variables)}
+              for group, members in variables.items() for i, variable in enumerate(members)}
     with atomic_path(path) as temporary:
         np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
 
 
-def load_state(path, network):
+def load_state(path, variables):
     """Restores the variables that `save_state` wrote, and returns `progress`.
 
     Raises:
         UserError: the file is missing, damaged, or of another network or optimizer.
     """
     arrays, progress = read_state(path)
-    _restore(path, network, arrays, ("network", "optimizer", "metrics"))
+    _restore(path, arrays, variables)
     return progress
+
+
+def network_variables(network):
+    """Returns the variables of a compiled network, after `build_variables`, by group: layers, optimizer (iterations,
+    moments, scales) and metrics (means of the epoch so far)."""
+    return {"network": network.variables, "optimizer": network.optimizer.variables,
+            "metrics": network.metrics_variables}
 
 
 def load_optimizer_of(model_path, network):
@@ -109,7 +110,7 @@ def load_optimizer_of(model_path, network):
     ours = network.get_weights()
     if len(saved) != len(ours) or not all(map(np.array_equal, saved, ours)):
         return f"{path} is of another epoch or network than {model_path.name}"
-    _restore(path, network, arrays, ("optimizer",))
+    _restore(path, arrays, {"optimizer": network.optimizer.variables})
     return None
 
 
@@ -139,16 +140,10 @@ def build_variables(network):
     network.reset_metrics()
 
 
-def _restore(path, network, arrays, groups):
-    variables = _variables(network)
-    for group in groups:
+def _restore(path, arrays, variables):
+    for group, members in variables.items():
         saved = group_arrays(arrays, group)
-        if [array.shape for array in saved] != [tuple(variable.shape) for variable in variables[group]]:
+        if [array.shape for array in saved] != [tuple(variable.shape) for variable in members]:
             raise UserError(f"{path}: holds the state of another {group} than this run's")
-        for variable, array in zip(variables[group], saved, strict=True):
+        for variable, array in zip(members, saved, strict=True):
             variable.assign(array)
-
-
-def _variables(network):
-    return {"network": network.variables, "optimizer": network.optimizer.variables,
-            "metrics": network.metrics_variables}

@@ -1,0 +1,127 @@
+"""Trains a generator with the perceptual loss of SRGAN, from a pretrained generator.
+
+    python train_gan.py --dataset ./DIV2K_BIN --generator sr-resnet --label-noise 0.0 \\
+        --pretrained-model ./output/20261123-120000/models/epoch-300-psnr-29.1234.keras
+
+Each run makes a time-stamped folder below --outdir, with models/generator-epoch-NNN.keras for evaluate.py and demo.py.
+"""
+
+import sys
+from pathlib import Path
+
+from options import (
+    GENERATORS,
+    add_device_options,
+    add_precision_option,
+    add_run_options,
+    add_training_data_options,
+    number,
+    resume_args,
+    run,
+    script_parser,
+    typed_options,
+)
+
+CONTENT_LOSSES = ("vgg54", "vgg22")
+DISCRIMINATOR_STRIDE = 16  # of its convolutions together
+
+
+def parser():
+    """Returns the command line of this script."""
+    p = script_parser(__doc__)
+    add_run_options(p)
+
+    data = p.add_argument_group("data")
+    add_training_data_options(data, scale=4)
+    data.add_argument("--hr-patch-size", type=number(int, 16), default=96, metavar="N",
+                      help="size of the high-resolution patches: a multiple of the scale and of 16")
+
+    networks = p.add_argument_group("networks")
+    networks.add_argument("-g", "--generator", choices=GENERATORS, default="edsr-gen", help="the generator")
+    networks.add_argument("--num-filters", type=number(int, 1), default=64, metavar="N", help="of the generator")
+    networks.add_argument("--num-res-blocks", type=number(int, 1), default=16, metavar="N", help="of the generator")
+    networks.add_argument("--discriminator-filters", type=number(int, 1), default=64, metavar="N",
+                          help="filters of its first layer; the last have 8 times as many")
+    networks.add_argument("--pretrained-model", type=Path, metavar="FILE",
+                          help="start with the weights of this generator, trained with a pixel-wise loss")
+    networks.add_argument("--print-model-summary", action="store_true", help="print the layers")
+
+    training = p.add_argument_group("training")
+    training.add_argument("--epochs", type=number(int, 1), default=150, metavar="N", help="the last epoch's number")
+    training.add_argument("--iterations-per-epoch", type=number(int, 1), default=1000, metavar="N", help="steps")
+    training.add_argument("--batch-size", type=number(int, 1), default=16, metavar="N", help="patches in a batch")
+    training.add_argument("--content-loss", choices=CONTENT_LOSSES, default="vgg54",
+                          help="the VGG19 features in which images are compared")
+    training.add_argument("--vgg-weights", default="imagenet", metavar="FILE",
+                          help="imagenet (Keras downloads them) or a VGG19 file of Keras (.h5)")
+    for name in ("generator", "discriminator"):
+        training.add_argument(f"--{name}-learning-rate", type=number(float, 0, exclusive=True), default=1e-4,
+                              metavar="F", help="at the start")
+    training.add_argument("--learning-rate-step-size", type=number(int, 1), default=100, metavar="N", help="epochs")
+    training.add_argument("--learning-rate-decay", type=number(float, 0, 1, exclusive=True), default=0.1, metavar="F",
+                          help="factor after every step size")
+    training.add_argument("--label-noise", type=number(float, 0, 0.5), default=0.05, metavar="F",
+                          help="labels are drawn from [1 - F, 1] for real images, from [0, F] for fakes")
+    add_precision_option(training)
+    add_device_options(p)
+    return p
+
+
+def parse_args(argv=None):
+    """Parses the command line."""
+    p = parser()
+    typed = typed_options(p, argv)
+    if "resume" in typed:
+        return resume_args(p, typed)
+    args = p.parse_args(argv)
+    if args.generator == "sr-resnet" and args.scale != 4:
+        p.error(f"scale {args.scale} is not supported by sr-resnet: choose 4")
+    if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
+        p.error(f"--hr-patch-size {args.hr_patch_size} is not allowed: give a multiple of {DISCRIMINATOR_STRIDE} and "
+                f"of the scale {args.scale}, such as 96")
+    return args
+
+
+def main(args):
+    """Trains a generator against a discriminator and returns the exit code."""
+    from devices import limit_gpu_memory, report_devices
+
+    limit_gpu_memory(args.gpu_memory_fraction)
+    report_devices()
+    import keras
+
+    from training.gan import GANTraining, build_gan, learning_rate_schedules
+    from training.logs import TensorBoardLog
+    from training.patches import find_training_pairs, patch_sequence
+    from training.start import resume_run, run_to_the_end, start_gan
+
+    keras.utils.set_random_seed(args.seed)
+    train_pairs, valid_pairs = find_training_pairs(args)
+    sequence = patch_sequence(args, "training", train_pairs, args.hr_patch_size // args.scale)
+    learning_rates = learning_rate_schedules(args)
+    inference_model, generator_step, discriminator_step = build_gan(args, learning_rates)
+    training = GANTraining(
+        generator_step, discriminator_step, inference_model, sequence, _validation(args, generator_step, valid_pairs),
+        learning_rates, label_noise=args.label_noise, seed=args.seed, epochs=args.epochs,
+        iterations_per_epoch=args.iterations_per_epoch)
+    if args.resume:
+        resume_run(args, training)
+    else:
+        start_gan(args, parser(), training)
+    log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
+    return run_to_the_end(training, log, "train_gan.py")
+
+
+def _validation(args, generator_step, pairs):
+    """Returns the `PerceptualValidation`, in float32 and in VGG54 features whatever the training uses."""
+    from evaluation import DIV2KSample
+    from training.perceptual import PerceptualValidation, load_features
+
+    features = generator_step.features
+    if args.content_loss != "vgg54" or args.precision != "float32":
+        features = load_features("vgg54", args.vgg_weights)
+    return PerceptualValidation(features, [DIV2KSample(pair) for pair in pairs], args.scale)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, parse_args()))
