@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from model import edsr, pixel_loss, sr_resnet, wdsr_a, wdsr_b
+from model import discriminator, edsr, pixel_loss, sr_resnet, wdsr_a, wdsr_b
 from optimizer import AdamWithWeightnorm
 from super_resolution import SuperResolver
 from tests.conftest import make_photo
+from training.adversarial import DiscriminatorStep, GeneratorStep
 
 GOLDEN = Path(__file__).parent / "golden.npz"
 SIZES = ((1, 1), (1, 7), (5, 1), (2, 2), (9, 6))
@@ -67,4 +68,35 @@ def loss_cases():
             values.append(float(model.train_on_batch(lr, hr.astype("float32"))))
         return np.array(values)
 
-    return {name: partial(losses, *case) for name, case in TRAINED.items()}
+    return {name: partial(losses, *case) for name, case in TRAINED.items()} | {"srgan": adversarial_losses}
+
+
+def small_features():
+    """Returns a network in place of VGG19's features."""
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.Conv2D(5, 3, activation="relu")(image))
+    network.trainable = False
+    return network
+
+
+def adversarial_steps(generator):
+    """Returns a compiled step of a small `generator` and one of its discriminator, on HR patches of 16 pixels."""
+    networks = generator, discriminator(16, 2), small_features()
+    for seed, network in enumerate(networks):
+        set_weights(network, seed)
+    steps = GeneratorStep(*networks), DiscriminatorStep(*networks[:2])
+    for step in steps:
+        step.compile(keras.optimizers.Adam(1e-3), jit_compile=keras.backend.backend() == "jax")
+    return steps
+
+
+def adversarial_losses():
+    """Returns the losses of 10 steps of a generator; its discriminator's steps are between them."""
+    generator_step, discriminator_step = adversarial_steps(sr_resnet(6, 1))
+    values = []
+    for step in range(10):
+        hr = np.stack([make_photo(16, 16, seed=7 * step + i) for i in range(4)]).astype("float32")
+        lr, one = hr.reshape(4, 4, 4, 4, 4, 3).mean(axis=(2, 4)), np.ones((4, 1), "float32")
+        discriminator_step.train_on_batch(lr, {"hr": hr, "real": one, "fake": 0 * one})
+        values.append(float(generator_step.train_on_batch(lr, hr, return_dict=True)["generator_loss"]))
+    return np.array(values)

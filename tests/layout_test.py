@@ -4,7 +4,7 @@ import ast
 
 from tests.conftest import ROOT
 
-SCRIPTS = {"train", "evaluate", "convert", "demo"}
+SCRIPTS = {"train", "train_gan", "evaluate", "convert", "demo"}
 
 
 def imports(path):

@@ -7,7 +7,7 @@ import pytest
 from options import id_range, number
 from tests.conftest import ROOT
 
-SCRIPTS = ["convert", "demo", "evaluate", "train"]
+SCRIPTS = ["convert", "demo", "evaluate", "train", "train_gan"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -49,9 +49,9 @@ def epochs_done(outdir):
                 if (run / "history.csv").exists()), default=0)
 
 
-def assert_same_outcome(run, expected):
+def assert_same_outcome(run, expected, history="history.csv"):
     """Asserts that two runs have the same history and the same state, bit for bit."""
-    assert (run / "history.csv").read_text() == (expected / "history.csv").read_text()
+    assert (run / history).read_text() == (expected / history).read_text()
     (ours, our_progress), (theirs, their_progress) = (read_state(Workspace(r).state_path) for r in (run, expected))
     assert our_progress == their_progress
     assert set(ours) == set(theirs)

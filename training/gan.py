@@ -39,7 +39,7 @@ def build_gan(args, learning_rates):
     keras.config.set_dtype_policy("float32")
     generator_step, discriminator_step = GeneratorStep(generator, judge, features), DiscriminatorStep(generator, judge)
     for step, name in ((generator_step, "generator"), (discriminator_step, "discriminator")):
-        step.compile(keras.optimizers.Adam(learning_rates[name]), jit_compile=jit_compile())
+        step.compile(keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam"), jit_compile=jit_compile())
         step.optimizer.build(step.trainable_variables)
     return inference, generator_step, discriminator_step
 

@@ -1,0 +1,56 @@
+"""Measures PSNR, SSIM and the distance in VGG54 features of models on a folder of images.
+
+    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --vgg-weights vgg19.h5 model.keras
+
+The distance is the mean squared difference of the features, divided by 12.75 each, of the central 224 x 224 pixels
+(outputs rounded); PSNR and SSIM are those of `evaluate.py` by the benchmark protocol. Bicubic interpolation is the
+first row.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from evaluation import Bicubic, ImageCache, folder_samples, measure
+from files import write_csv
+from foreign import load_any
+from imaging.image_files import to_uint8
+from model import Protocol
+from super_resolution import SuperResolver
+from training.perceptual import PerceptualValidation, load_features
+
+
+def main():
+    """Prints a row for each model, and writes them as CSV where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="high-resolution images")
+    parser.add_argument("--lr-images", type=Path, help="made by MATLAB's bicubic where not given")
+    parser.add_argument("--vgg-weights", default="imagenet", help="imagenet or a VGG19 file of Keras (.h5)")
+    parser.add_argument("--scale", type=int, default=4)
+    parser.add_argument("-o", "--outfile", type=Path, help="CSV file to write")
+    parser.add_argument("models", type=Path, nargs="*")
+    args = parser.parse_args()
+    samples = folder_samples(args.images, args.lr_images, args.scale, "replicate")
+    features = {name: load_features(name, args.vgg_weights) for name in ("vgg54", "vgg22")}
+    compare = {name: PerceptualValidation(network, samples, args.scale) for name, network in features.items()}
+    protocol, cache, rows = Protocol("y", "scale", True), ImageCache(), []
+    for path in [None, *args.models]:
+        enlarge = SuperResolver(load_any(path)) if path else Bicubic(args.scale, "replicate")
+        scores = measure(enlarge, samples, protocol, with_ssim=True, cache=cache)
+        row = {"model": path.name if path else "bicubic", "psnr": round(scores.mean("psnr"), 4),
+               "ssim": round(scores.mean("ssim"), 4)}
+
+        def rounded(lr, enlarge=enlarge):
+            return to_uint8(enlarge(lr)).astype("float32")
+
+        row |= {name: round(distance(rounded)["val_vgg54"], 5) for name, distance in compare.items()}
+        rows.append(row)
+        print(row, flush=True)
+    if args.outfile:
+        write_csv(args.outfile, list(rows[0]), rows)
+
+
+if __name__ == "__main__":
+    main()
