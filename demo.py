@@ -13,7 +13,6 @@ from options import FOREIGN_SUFFIXES, UserError, add_device_options, describe, n
 
 DEFAULT_MODEL = Path(__file__).parent / "pretrained" / "wdsr-b-8-x4.keras"
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
-TILE_MEMORY = 512  # MiB for the layers of the network
 
 
 def parser():
@@ -47,10 +46,9 @@ def main(args):
 
     limit_gpu_memory(args.gpu_memory_fraction)
     report_devices()
-    from foreign import load_any
-    from super_resolution import SuperResolver
+    from super_resolution import load
 
-    super_resolve = SuperResolver(load_any(args.model), args.tile_size, TILE_MEMORY, args.self_ensemble)
+    super_resolve = load(args.model, tile_size=args.tile_size, self_ensemble=args.self_ensemble)
     print(f"{args.model.name}: x{super_resolve.scale}")
     failed = 0
     for path, target in todo.items():
@@ -83,12 +81,13 @@ def _super_resolve_file(super_resolve, path, target):
     from tqdm import tqdm
 
     from imaging.image_files import read_image_with_alpha, write_image
-    from imaging.resize import imresize
 
     lr, alpha = read_image_with_alpha(path)
-    sr = super_resolve.to_uint8(lr, lambda parts: tqdm(parts, desc=path.name, unit="tile", leave=False, disable=None))
     if alpha is not None:
-        sr = np.dstack([sr, imresize(alpha, super_resolve.scale)])
+        lr = np.dstack([lr, alpha])
+    with tqdm(total=lr.shape[0] * lr.shape[1], desc=path.name, unit="pixel", unit_scale=True, leave=False,
+              disable=None) as bar:
+        sr = super_resolve.enlarge(lr, bar.update)
     write_image(target, sr)
     return tuple(f"{image.shape[1]}x{image.shape[0]}" for image in (lr, sr))
 

@@ -21,16 +21,14 @@ def child(args):
     """Loads the model, makes a photo, super-resolves it, and prints the figures."""
     import numpy as np
 
-    from demo import TILE_MEMORY
-    from model import load_model
-    from super_resolution import SuperResolver
+    from super_resolution import load
 
-    super_resolve = SuperResolver(load_model(args.model), memory=TILE_MEMORY)
+    super_resolve = load(args.model)
     before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
     rng = np.random.default_rng(0)
     lr = rng.integers(256, size=(args.height, args.width, 3), dtype=np.uint8)
     start = time.perf_counter()
-    sr = super_resolve.to_uint8(lr)
+    sr = super_resolve.enlarge(lr)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     images = (lr.nbytes + sr.nbytes) / 2**20

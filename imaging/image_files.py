@@ -7,6 +7,7 @@ from files import atomic_path, is_temporary
 from imaging import colour
 from imaging.limits import FORMATS
 from imaging.photos import read_photo
+from imaging.rounding import round_half_up
 from options import UserError
 
 SUFFIXES = tuple(FORMATS)
@@ -68,4 +69,4 @@ def write_image(path, image, quality=JPEG_QUALITY):
 
 def to_uint8(image):
     """Rounds an image in [0, 255] half up to uint8; values beyond the range are clipped."""
-    return np.clip(np.floor(np.asarray(image) + 0.5), 0, 255).astype(np.uint8)
+    return round_half_up(np.asarray(image), np.uint8)

@@ -4,7 +4,10 @@ import math
 
 import numpy as np
 
+from imaging.rounding import round_half_up
+
 BORDERS = ("symmetric", "replicate")
+BLOCK_SIZE = 1 << 16  # numbers that are computed at once: few enough to stay in a CPU's cache
 
 
 def imresize(image, scale, border="symmetric"):
@@ -13,18 +16,37 @@ def imresize(image, scale, border="symmetric"):
     The kernel (a = -0.5) is widened by 1 / scale when the image shrinks (antialiasing); rows are resized first.
 
     Args:
-        image: array (H, W) or (H, W, C). A uint8 image is rounded half up to uint8 after each of the two passes,
-            as MATLAB does; any other is computed in float64.
+        image: array (H, W) or (H, W, C). A uint8 or uint16 image is rounded half up after each of the two passes, as
+            MATLAB does; any other is computed in float64.
         scale: factor above 0, such as 1 / 4 or 4.
         border: 'symmetric' (newer MATLAB, DIV2K) or 'replicate' (older MATLAB, the usual Set5, Set14, B100 files).
 
     Returns:
-        array (ceil(H * scale), ceil(W * scale)[, C]), uint8 or float64.
+        array (ceil(H * scale), ceil(W * scale)[, C]), uint8, uint16 or float64.
     """
-    for axis in (0, 1):
-        weights, indices = _contributions(image.shape[axis], scale, border)
-        image = _resize_axis(image, weights, indices, axis)
-    return image
+    return Resizing(image, scale, border).part(slice(None), slice(None))
+
+
+class Resizing:
+    """An image that is resized part by part, as `imresize` resizes it, whose arguments these are."""
+
+    def __init__(self, image, scale, border="symmetric"):
+        self.image = image
+        self.contributions = [_contributions(size, scale, border) for size in image.shape[:2]]
+
+    def part(self, rows, columns):
+        """Returns the slices `rows` and `columns` of the resized image; what else it takes in memory is bounded."""
+        (row_weights, row_indices), (weights, indices) = (
+            [array[part] for array in axis] for axis, part in zip(self.contributions, (rows, columns), strict=True))
+        first, last = indices.min(), indices.max() + 1
+        image, indices = self.image[:, first:last], indices - first
+        dtype = image.dtype if image.dtype in (np.uint8, np.uint16) else np.float64
+        resized = np.empty((len(row_weights), len(weights), *image.shape[2:]), dtype)
+        step = max(1, BLOCK_SIZE // max(resized[0].size, image[0].size))
+        for i in range(0, len(resized), step):
+            block = _resize_axis(image, row_weights[i:i + step], row_indices[i:i + step], 0)
+            resized[i:i + step] = _resize_axis(block, weights, indices, 1)
+        return resized
 
 
 def downscale(hr, scale, border="symmetric"):
@@ -39,9 +61,7 @@ def _resize_axis(image, weights, indices, axis):
     resized = 0.0
     for weight, index in zip(weights.T, indices.T, strict=True):
         resized = resized + weight.reshape(shape) * np.take(image, index, axis)
-    if image.dtype == np.uint8:
-        return np.clip(np.floor(resized + 0.5), 0, 255).astype(np.uint8)
-    return resized
+    return round_half_up(resized, image.dtype) if image.dtype in (np.uint8, np.uint16) else resized
 
 
 def _contributions(size, scale, border):

@@ -1,0 +1,49 @@
+"""From the name of a model to what enlarges images."""
+
+from pathlib import Path
+
+import pretrained
+from foreign import load_any
+from model import mixed_bfloat16
+from options import FOREIGN_SUFFIXES, UserError
+from super_resolution.resolver import SuperResolver
+from super_resolution.tiles import default_memory
+
+DEFAULT_SCALE = 4
+PRECISIONS = ("float32", "bfloat16")
+
+
+def load(model=None, scale=None, *, tile_size=None, precision="float32", self_ensemble=False):
+    """Loads a model once, to enlarge any number of images: `load().enlarge(image)`.
+
+    Args:
+        model: a .keras file, other people's weights (.h5, .hdf5, .pt, .pth), the name of a shipped model, or None:
+            the shipped model for `scale`.
+        scale: 2, 3 or 4; None: what `model` has, without a model 4.
+        tile_size: of the tiles, in LR pixels; None: what fits in memory well.
+        precision: 'float32', or 'bfloat16': faster on CPUs and GPUs that compute with it, and less exact.
+        self_ensemble: take the mean over 8 flips and rotations: better, and 8 times the work.
+
+    Returns:
+        `SuperResolver`.
+
+    Raises:
+        UserError: `model` is not there or cannot be loaded, it is for another scale, or an argument is not allowed.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision} is not supported: choose {' or '.join(PRECISIONS)}")
+    path = _path(model, scale)
+    network = load_any(path)
+    if precision == "bfloat16":
+        network = mixed_bfloat16(network)
+    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble)
+    if scale not in (None, super_resolve.scale):
+        raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not {scale}")
+    return super_resolve
+
+
+def _path(model, scale):
+    if model is None:
+        return pretrained.default_path(DEFAULT_SCALE if scale is None else scale)
+    is_name = Path(model).suffix.lower() not in (".keras", *FOREIGN_SUFFIXES) and Path(model).name == str(model)
+    return pretrained.path_of(str(model)) if is_name else Path(model)

@@ -1,0 +1,134 @@
+"""Images of every kind as a network takes them, RGB in [0, 255], and what it returns as an image of their kind."""
+
+import math
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from imaging.resize import Resizing
+from imaging.rounding import round_half_up
+from options import UserError
+
+BT601_LUMA = (0.299, 0.587, 0.114)
+STRIP = 128  # rows that are rounded at once, so that what is computed for it takes little memory
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+
+
+class ArrayPixels:
+    """The pixels of an array, see `SuperResolver.enlarge`.
+
+    Args:
+        lr: the array.
+        scale: 2, 3 or 4.
+        halo: how far the network looks, in LR pixels.
+    """
+
+    def __init__(self, lr, scale, halo):
+        check_array(lr)
+        self.lr, self.scale = lr, scale
+        channels = 1 if lr.ndim == 2 else lr.shape[2]
+        self.is_grey = channels < 3
+        self.unit = lr.dtype.type(257) if lr.dtype == np.uint16 else 1  # 65535 / 255
+        self.alpha = Resizing(lr[..., -1], scale) if channels in (2, 4) else None
+        # A visible pixel of the output is within 2.5 LR pixels, bicubic's overshoot, of a visible one of the input.
+        # Both are less than sqrt(2) (halo + 2.5) from all that the network sees for it, and so is the visible pixel
+        # that is nearest to what it sees: with this margin it is the same in a tile as in the whole image.
+        self.margin = math.ceil(1.5 * halo) + 4
+
+    def read(self, rows, columns):
+        """Returns a part of the image as RGB (h, w, 3) in [0, 255], float32."""
+        if self.alpha is not None and not self.alpha.image[rows, columns].all():
+            colours = self._visible_colours(rows, columns)
+        else:
+            colours = self._colours(rows, columns)
+        colours = colours.astype(np.float32) / np.float32(self.unit)
+        return np.repeat(colours, 3, axis=2) if self.is_grey else colours
+
+    def new(self):
+        """Returns an image of `scale` times the size, to be written to."""
+        (height, width), dtype = self.lr.shape[:2], self.lr.dtype if self.is_whole else np.float32
+        return np.empty((height * self.scale, width * self.scale, *self.lr.shape[2:]), dtype)
+
+    def write(self, sr, rows, columns, part):
+        """Writes the network's output `part`, RGB (h, w, 3) in [0, 255], to its place in `sr`."""
+        for start in range(rows.start, rows.stop, STRIP):
+            strip = slice(start, min(start + STRIP, rows.stop))
+            self._put(sr, strip, columns, self._finish(strip, columns, part[start - rows.start:strip.stop - rows.start]))
+
+    def _put(self, sr, rows, columns, pixels):
+        sr[rows, columns] = pixels
+
+    @property
+    def is_whole(self):
+        """Whether the pixels are whole numbers."""
+        return self.lr.dtype.kind == "u"
+
+    def _finish(self, rows, columns, part):
+        if not self.is_whole:
+            return part
+        if self.is_grey:
+            part = (part @ np.array(BT601_LUMA, np.float32))[..., None]
+        part = round_half_up(part * np.float32(self.unit), self.lr.dtype)
+        if self.alpha is not None:
+            part = np.dstack([part, self.alpha.part(rows, columns)])
+        return part.reshape(*part.shape[:2], *self.lr.shape[2:])
+
+    def _colours(self, rows, columns):
+        lr = self.lr[rows, columns]
+        if lr.ndim == 2:
+            return lr[..., None]
+        return lr if self.alpha is None else lr[..., :-1]
+
+    def _visible_colours(self, rows, columns):
+        """Returns colours of which those of transparent pixels are taken from the nearest pixel that is not."""
+        outer = [slice(max(part.start - self.margin, 0), part.stop + self.margin) for part in (rows, columns)]
+        inner = [slice(part.start - wide.start, part.stop - wide.start)
+                 for part, wide in zip((rows, columns), outer, strict=True)]
+        colours, transparent = self._colours(*outer), self.alpha.image[tuple(outer)] == 0
+        if transparent.all():
+            return self._colours(rows, columns)
+        nearest = distance_transform_edt(transparent, return_distances=False, return_indices=True)
+        return colours[tuple(nearest[:, *inner])]
+
+
+class PILPixels(ArrayPixels):
+    """The pixels of a PIL image, see `SuperResolver.enlarge`."""
+
+    def __init__(self, image, scale, halo):
+        if image.mode not in MODES:
+            raise UserError(f"images of the mode {image.mode} are not supported: convert to one of {', '.join(MODES)}")
+        self.image, self.mode = image, image.mode
+        if image.mode in ("1", "L"):
+            self.mode = "LA" if image.has_transparency_data else "L"
+        elif image.mode in ("P", "RGB"):
+            self.mode = "RGBA" if image.has_transparency_data else "RGB"
+        super().__init__(np.asarray(image if image.mode == self.mode else image.convert(self.mode)), scale, halo)
+
+    def new(self):
+        """Returns a PIL image of `scale` times the size, with the colour profile and EXIF data of the original."""
+        sr = Image.new(self.mode, tuple(size * self.scale for size in self.image.size))
+        sr.info = {key: self.image.info[key] for key in ("icc_profile", "exif") if key in self.image.info}
+        return sr
+
+    def _put(self, sr, rows, columns, pixels):
+        sr.paste(Image.fromarray(np.ascontiguousarray(pixels)), (columns.start, rows.start))
+
+
+def check_array(lr):
+    """Raises a `UserError` that says what is allowed unless `lr` is an array that `SuperResolver.enlarge` takes."""
+    if not isinstance(lr, np.ndarray):
+        raise UserError(f"a {type(lr).__name__} is no image: give a NumPy array or a PIL image")
+    if lr.dtype.kind != "f" and lr.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"images of {lr.dtype} are not supported: give uint8, uint16, or floats in [0, 255]")
+    if lr.size == 0:
+        raise UserError(f"an image of the shape {lr.shape} has no pixels: it must be at least 1 x 1")
+    if lr.dtype.kind == "f":
+        if lr.ndim != 3 or lr.shape[2] != 3:
+            raise UserError(f"an image of floats of the shape {lr.shape} is not supported: give RGB, (H, W, 3)")
+        # min and max pass a NaN on, and need no copy.
+        if not (np.isfinite(lr.min()) and np.isfinite(lr.max())):
+            raise UserError("an image with NaN or infinite values is not supported: give floats in [0, 255]")
+    elif lr.ndim not in (2, 3) or (lr.ndim == 3 and lr.shape[2] not in (1, 2, 3, 4)):
+        raise UserError(f"an image of the shape {lr.shape} is not supported: give grey, (H, W) or (H, W, 1), or RGB, "
+                        "(H, W, 3), or either with alpha, (H, W, 2) or (H, W, 4)")

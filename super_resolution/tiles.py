@@ -1,0 +1,94 @@
+"""Tiles: windows that slide inside an image and overlap by the halo, and the part that is taken from each."""
+
+import math
+from typing import NamedTuple
+
+import keras
+
+from options import UserError
+
+COPIES = 5.5  # of the largest layer's output that a forward pass holds at most at once: measured, 2 to 5.5
+MEMORY = 768  # MiB for a network's layers
+MEMORY_OF_WEIGHTS = 16  # times the size of the weights, where that is more: see `default_memory`
+
+
+class Span(NamedTuple):
+    """A tile along one axis: its window [start, end), and the part [first, last) that is taken from it."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+    def window(self):
+        """Returns the slice of the image that the tile sees."""
+        return slice(self.start, self.end)
+
+    def part(self, scale=1):
+        """Returns the slice of the (enlarged) image that is taken from the tile."""
+        return slice(self.first * scale, self.last * scale)
+
+    def part_of_window(self, scale=1):
+        """Returns the slice of the (enlarged) window that is taken from it."""
+        return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
+
+
+def tile_spans(size, tile_size, halo):
+    """Cuts an axis of `size` pixels into tiles.
+
+    Returns:
+        A list of `Span`: the window is `tile_size` long, or the whole axis where that is shorter; the part is at least
+        `halo` from an end that is not the axis's own. The parts cover the axis without overlap.
+    """
+    if size <= tile_size:
+        return [Span(0, size, 0, size)]
+    spans, first = [], 0
+    while first < size:
+        start = min(max(first - halo, 0), size - tile_size)
+        end = start + tile_size
+        last = size if end == size else end - halo
+        spans.append(Span(start, end, first, last))
+        first = last
+    return spans
+
+
+def tiles(shape, tile_size, halo):
+    """Yields the `Span`s of rows and columns of every tile of an image (H, W, ...); None: the whole image is one.
+
+    Where a new size is not compiled anew, tiles are no larger than needed for their number.
+    """
+    axes = []
+    for size in shape[:2]:
+        axis_tile = tile_size or size
+        if size > axis_tile and keras.backend.backend() != "jax":
+            axis_tile = even_tile_size(size, axis_tile, halo)
+        axes.append(tile_spans(size, axis_tile, halo))
+    for rows in axes[0]:
+        for columns in axes[1]:
+            yield rows, columns
+
+
+def even_tile_size(size, tile_size, halo):
+    """Returns the smallest tile of which no more are needed for an axis of `size` pixels than of `tile_size`."""
+    num_tiles = math.ceil((size - 2 * halo) / (tile_size - 2 * halo))
+    return math.ceil((size - 2 * halo) / num_tiles) + 2 * halo
+
+
+def check_tile_size(tile_size, halo, name):
+    """Raises a `UserError` where a tile of the network `name` would consist of halo alone."""
+    if tile_size <= 2 * halo:
+        raise UserError(f"tile size {tile_size} is too small for {name}: more than {2 * halo} pixels are needed")
+
+
+def largest_tile(memory, pixel_bytes, halo):
+    """Returns the size of the tiles for `memory` MiB, but not one that is too small to be worth its halo."""
+    return max(int((memory * 2**20 / (COPIES * pixel_bytes))**0.5), 4 * halo)
+
+
+def default_memory(model):
+    """Returns the MiB that the layers of `model` may take at once.
+
+    A network of many weights takes long for a pixel, so that the halo costs much: it gets larger tiles, in proportion
+    to its weights, of which the time for a pixel is a multiple as well.
+    """
+    return max(MEMORY, MEMORY_OF_WEIGHTS * 4 * model.count_params() / 2**20)
