@@ -52,9 +52,10 @@ class ArrayPixels:
 
     def write(self, sr, rows, columns, part):
         """Writes the network's output `part`, RGB (h, w, 3) in [0, 255], to its place in `sr`."""
-        for start in range(rows.start, rows.stop, STRIP):
-            strip = slice(start, min(start + STRIP, rows.stop))
-            self._put(sr, strip, columns, self._finish(strip, columns, part[start - rows.start:strip.stop - rows.start]))
+        for start in range(0, len(part), STRIP):
+            strip = part[start:start + STRIP]
+            strip_rows = slice(rows.start + start, rows.start + start + len(strip))
+            self._put(sr, strip_rows, columns, self._finish(strip_rows, columns, strip))
 
     def _put(self, sr, rows, columns, pixels):
         sr[rows, columns] = pixels
