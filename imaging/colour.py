@@ -12,9 +12,36 @@ _TURNS = {2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::
           6: lambda p: np.rot90(p, -1), 7: lambda p: p[::-1, ::-1].swapaxes(0, 1), 8: np.rot90}
 
 
+STRIP = 128  # rows that are computed at once, so that large images take little memory
+
+
 def to_8_bits(pixels):
     """Returns pixels as uint8: 16-bit ones are v / 257, rounded."""
-    return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return _by_strips(pixels, pixels.shape, lambda strip: (strip.astype(np.uint32) + 128) // 257)
+
+
+def on_white(pixels):
+    """Returns the pixels of a `Photo` as RGB (H, W, 3), uint8, as they look on white; RGB of 8 bits is not copied."""
+    pixels = to_8_bits(pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] in (2, 4):
+        pixels = _by_strips(pixels, (*pixels.shape[:2], pixels.shape[2] - 1), _blend)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def _blend(strip):
+    colours, alpha = strip[..., :-1].astype(np.float32), strip[..., -1:].astype(np.float32) / 255
+    return colours * alpha + 255 * (1 - alpha) + 0.5
+
+
+def _by_strips(pixels, shape, compute):
+    result = np.empty(shape, np.uint8)
+    for top in range(0, len(pixels), STRIP):
+        result[top:top + STRIP] = compute(pixels[top:top + STRIP])
+    return result
 
 
 def upright(pixels, orientation):

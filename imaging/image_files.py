@@ -36,21 +36,10 @@ def read_image(path):
     Raises:
         UserError: names the file and why it cannot be read.
     """
-    return read_image_with_alpha(path)[0]
-
-
-def read_image_with_alpha(path):
-    """Reads an image file as `read_photo` does.
-
-    Returns:
-        RGB (H, W, 3) uint8, and alpha (H, W) uint8 or None where the file has no transparency.
-    """
     pixels = colour.to_8_bits(read_photo(path).pixels)
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    channels = pixels.shape[2]
-    rgb = pixels[..., :3] if channels > 2 else pixels[..., [0, 0, 0]]
-    return np.ascontiguousarray(rgb), None if channels in (1, 3) else pixels[..., -1]
+    if pixels.ndim == 2 or pixels.shape[2] == 2:  # grey, with or without alpha
+        pixels = pixels.reshape(*pixels.shape[:2], -1)[..., [0, 0, 0]]
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def write_image(path, image, quality=JPEG_QUALITY):

@@ -36,7 +36,7 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     network = load_any(path)
     if precision == "bfloat16":
         network = mixed_bfloat16(network)
-    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble)
+    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem)
     if scale not in (None, super_resolve.scale):
         raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not {scale}")
     return super_resolve

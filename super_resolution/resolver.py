@@ -31,10 +31,11 @@ class SuperResolver:
             smaller tiles of their own.
         self_ensemble: return the mean over the 8 flips and rotations of an image, each turned back (EDSR paper,
             section 3.4).
+        name: of the model, to be shown; None: the network's.
     """
 
-    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False):
-        self.model, self.self_ensemble = model, self_ensemble
+    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False, name=None):
+        self.model, self.self_ensemble, self.name = model, self_ensemble, name or model.name
         self.scale = model_scale(model)
         self.halo, self.tile_size = 0, tile_size
         stages = []

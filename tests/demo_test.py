@@ -1,15 +1,24 @@
+import io
+import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from PIL import Image
+from tqdm import tqdm
 
 import demo
 from imaging.image_files import read_image, to_uint8, write_image
+from imaging.photos import Photo, read_photo, write_photo
 from imaging.resize import imresize
 from model import edsr, load_model, save_model
-from super_resolution import SuperResolver
+from super_resolution import SuperResolver, batch, load
+from super_resolution.batch import Batch, plan
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo
+from tests.odd_file_makers import profile
+from tests.odd_files import Read, odd_files
 
 
 @pytest.fixture
@@ -38,8 +47,6 @@ def test_alpha_is_resized_and_kept(run_main, model_path, tmp_path):
     (tmp_path / "in").mkdir()
     write_image(tmp_path / "in" / "a.png", rgba)
     run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path)
-    from PIL import Image
-
     sr = np.asarray(Image.open(tmp_path / "out" / "a-sr.png"))
     assert np.array_equal(sr[..., 3], imresize(rgba[..., 3], 3))
 
@@ -112,6 +119,192 @@ def test_bad_input_is_named(run_main, model_path, tmp_path):
         assert_one_line_error(run_main(demo, "-o", tmp_path / "out", "-m", model_path, *argv), *parts)
 
 
+def test_a_folder_of_odd_files_is_finished(run_main, model_path, tmp_path):
+    """Each file becomes an image three times as large in its own mode, or is reported with its cause."""
+    corpus = odd_files()
+    (tmp_path / "in").mkdir()
+    for name, (make, _) in corpus.items():
+        make(tmp_path / "in" / name)
+    found = {path.name for path in (tmp_path / "in").iterdir() if path.is_file()}
+    readable = {name: expected for name, (_, expected) in corpus.items() if isinstance(expected, Read)}
+    refused = {name: expected for name, (_, expected) in corpus.items() if name in found and name not in readable}
+    assert len(readable) + len(refused) >= 40
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    assert f"{len(readable)} images super-resolved, 0 were there, {len(refused)} failed" in out
+    failures = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert len(failures) == len(refused)
+    for name, expected in refused.items():
+        (line,) = [line for line in failures if line.startswith(f"failed: {tmp_path / 'in' / name}: ")]
+        assert expected.words in line
+    outputs = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(outputs) == len(readable)
+    for name, expected in readable.items():
+        stem, suffix = name.rsplit(".", 1)
+        path = tmp_path / "out" / f"{stem}-sr.{suffix}"
+        assert read_photo(path).pixels.shape[:2] == tuple(3 * size for size in expected.shape[:2])
+        if expected.mode:
+            with Image.open(path) as image:
+                assert (image.mode, image.size) == (expected.mode, tuple(3 * n for n in expected.shape[1::-1]))
+
+
+def test_profile_resolution_and_16_bits_are_kept(run_main, model_path, tmp_path):
+    pixels = make_photo(9, 7).astype(np.uint16) * 257 + 13
+    write_photo(tmp_path / "in" / "a.png", Photo(pixels, profile(), (300.0, 200.0)))
+    run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path)
+    sr = read_photo(tmp_path / "out" / "a-sr.png")
+    assert sr.icc_profile == profile()
+    assert sr.resolution == pytest.approx((300, 200), abs=0.1)
+    assert np.array_equal(sr.pixels, load(model_path).enlarge(pixels))
+    assert (sr.pixels % 257 != 0).any()  # more than 8 bits
+
+
+def test_another_format_can_be_asked_for(run_main, model_path, tmp_path):
+    rgba = np.dstack([make_photo(6, 8), np.zeros((6, 8), np.uint8)])
+    write_photo(tmp_path / "in" / "a.png", Photo(rgba))
+    for suffix, mode in (("jpg", "RGB"), ("webp", "RGBA"), ("tif", "RGBA"), ("bmp", "RGB")):
+        assert run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path,
+                        "--format", suffix)[0] == 0
+        with Image.open(tmp_path / "out" / f"a-sr.{suffix}") as image:
+            assert (image.mode, image.size) == (mode, (24, 18))
+            if mode == "RGB":
+                assert np.asarray(image).min() >= 250  # transparent everywhere: white
+
+
+def test_an_output_too_large_for_its_format_fails_before_the_work(run_main, model_path, tmp_path, monkeypatch):
+    save_photo(tmp_path / "in" / "a.png", np.zeros((1, 5462, 3), np.uint8))
+    monkeypatch.setattr(SuperResolver, "enlarge", lambda *_: pytest.fail("the work has begun"))
+    code, _, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "--format", "webp")
+    assert code == 1
+    assert "a-sr.webp: 16386 x 3 pixels are too many for WebP, which ends at 16,383 pixels a side" in err
+
+
+def test_outputs_of_an_earlier_run_are_no_inputs(run_main, model_path, tmp_path):
+    save_photo(tmp_path / "in" / "a.png", make_photo(5, 6))
+    save_photo(tmp_path / "in" / "a.bmp", make_photo(5, 6))
+    argv = ["-i", tmp_path / "in", "-m", model_path, "--recursive", "--compare"]
+    outputs = {"a-sr.png", "a-sr.bmp", "a-png-compare.png", "a-bmp-compare.png", "index.html"}
+    for outdir, there in ((tmp_path / "in" / "out", set()), (tmp_path / "in", {"a.png", "a.bmp"})):
+        for _ in range(2):
+            code, out, _ = run_main(demo, *argv, "-o", outdir)
+            assert code == 0
+            assert "2 images super-resolved" in out
+        assert {path.name for path in outdir.iterdir()} == outputs | there
+        shutil.rmtree(tmp_path / "in" / "out", ignore_errors=True)
+
+
+def test_failures_do_not_stop_the_writing_of_others(run_main, model_path, tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        save_photo(tmp_path / "in" / name, make_photo(5, 6))
+    (tmp_path / "out" / "b-sr.png").mkdir(parents=True)
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    assert f"failed: {tmp_path / 'out' / 'b-sr.png'}: cannot be written: Is a directory" in err
+    assert "2 images super-resolved, 0 were there, 1 failed" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-sr.png", "b-sr.png", "c-sr.png"]
+
+
+def test_memory_that_is_not_there_fails_one_image(run_main, model_path, tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        save_photo(tmp_path / "in" / name, make_photo(5, 6 + (name == "a.png")))
+    enlarge = SuperResolver.enlarge
+
+    def short_of_memory(self, lr, progress):
+        if lr.shape[1] == 7:
+            raise MemoryError("Unable to allocate 9 GiB")
+        return enlarge(self, lr, progress)
+
+    monkeypatch.setattr(SuperResolver, "enlarge", short_of_memory)
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    assert f"failed: {tmp_path / 'in' / 'a.png'}: there is not enough memory: Unable to allocate 9 GiB" in err
+    assert "1 images super-resolved, 0 were there, 1 failed" in out
+
+
+def test_the_next_image_is_read_and_the_last_written_while_the_network_works(model_path, tmp_path, monkeypatch):
+    for name in ("a.png", "b.png", "c.png"):
+        save_photo(tmp_path / "in" / name, make_photo(5, 6))
+    events = []
+    super_resolve = load(model_path)
+
+    def enlarge(_, lr, progress):
+        events.append("network")
+        wanted = min(len([event for event in events if event == "network"]) + 1, 3)
+        for _ in range(1000):
+            if len([event for event in events if event == "read"]) >= wanted:
+                break
+            time.sleep(0.01)
+        events.append("network done")
+        return lr.repeat(3, axis=0).repeat(3, axis=1)
+
+    read, write = batch.read_photo, batch.write_photo
+    monkeypatch.setattr(SuperResolver, "enlarge", enlarge)
+    monkeypatch.setattr(batch, "read_photo", lambda path: (events.append("read"), read(path))[1])
+    monkeypatch.setattr(batch, "write_photo", lambda *args: (events.append("write"), write(*args))[1])
+    jobs = plan(sorted((tmp_path / "in").iterdir()), tmp_path / "in", tmp_path / "out")
+    with tqdm(disable=True) as bar:
+        Batch(super_resolve, "m", bar).run(jobs, [0] * 3)
+    first_done = events.index("network done")
+    assert events[:first_done].count("read") == 2
+    second_done = events.index("network done", first_done + 1)
+    assert events[:second_done].count("write") == 1
+
+
+def test_the_bar_counts_every_megapixel(model_path, tmp_path):
+    for name in ("a.png", "c.png"):
+        save_photo(tmp_path / "in" / name, make_photo(40, 50))
+    (tmp_path / "in" / "b.png").write_text("no image")
+    jobs = plan(sorted((tmp_path / "in").iterdir()), tmp_path / "in", tmp_path / "out")
+    with tqdm(total=1, file=io.StringIO()) as bar:
+        Batch(load(model_path, tile_size=20), "m", bar).run(jobs, [0.002, 0.001, 0.002])
+        assert bar.n == pytest.approx(0.005)
+
+
+def test_figures_and_a_page_compare_with_bicubic_and_the_originals(run_main, model_path, tmp_path):
+    for name in ("a", "b"):
+        hr = make_photo(31, 40, seed=ord(name))
+        save_photo(tmp_path / "hr" / f"{name}.png", hr)
+        save_photo(tmp_path / "in" / "below" / f"{name}x3.png", imresize(hr[:30, :39], 1 / 3))
+    save_photo(tmp_path / "in" / "c.jpg", make_photo(9, 8))
+    argv = ["-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "-r", "--compare", "--hr", tmp_path / "hr"]
+    code, out, _ = run_main(demo, *argv)
+    assert code == 0
+    assert "originals of 2 of 3 images" in out
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count('src="data:image/jpeg') == 2 * 3
+    for link in ("below/ax3-sr.png", "below/ax3-compare.png", "c-sr.jpg", "c-compare.png"):
+        assert f'href="{link}"' in page
+        assert (tmp_path / "out" / link).exists()
+    before = (tmp_path / "out" / "c-sr.jpg").stat().st_mtime_ns
+    code, out, _ = run_main(demo, *argv, "--skip-existing")
+    assert "0 images super-resolved, 3 were there, 0 failed" in out
+    assert (tmp_path / "out" / "index.html").read_text().count('src="data:image/jpeg') == 2 * 3
+    assert (tmp_path / "out" / "c-sr.jpg").stat().st_mtime_ns == before
+
+
+def test_wrong_options_are_named(run_main, model_path, tmp_path, capsys):
+    save_photo(tmp_path / "in" / "a.png", make_photo(5, 6))
+    argv = ["-i", tmp_path / "in", "-o", tmp_path / "out"]
+    assert_one_line_error(run_main(demo, *argv, "-m", "wdsr"), "wdsr is none of the shipped models", "wdsr-b-8-x4")
+    assert_one_line_error(run_main(demo, *argv, "-m", model_path, "-s", 2), model_path, "for scale 3, not 2")
+    with pytest.raises(SystemExit):
+        demo.parse_args(["--hr", "somewhere"])
+    assert "--hr belongs to --compare" in capsys.readouterr().err
+
+
+def test_a_shipped_model_is_taken_by_name_and_precision(run_main, tmp_path):
+    shutil.copytree(ROOT / "demo" / "gan", tmp_path / "in")
+    results = []
+    for precision in ("float32", "bfloat16"):
+        code, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / precision, "-m", "wdsr-b-8-x4",
+                                "--precision", precision)
+        assert code == 0
+        assert "wdsr-b-8-x4: x4" in out
+        results.append(read_image(next((tmp_path / precision).iterdir())).astype(int))
+    assert 0 < np.abs(results[0] - results[1]).max() < 8
+    assert np.abs(results[0] - results[1]).mean() < 0.5
+
+
 def test_the_shipped_model_super_resolves_the_demo_folder(tmp_path):
     result = subprocess.run([sys.executable, "demo.py", "-o", tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -123,7 +316,7 @@ def test_the_shipped_model_super_resolves_the_demo_folder(tmp_path):
 
 
 def test_the_shipped_model_reaches_its_published_psnr_on_set5(test_data):
-    super_resolve = SuperResolver(load_model(demo.DEFAULT_MODEL))
+    super_resolve = load()
     values = []
     for hr_path in sorted((test_data / "testsets" / "Set5").glob("*.png")):
         lr_path = test_data / "testsets" / "LR_bicubic" / "Set5" / "X4" / f"{hr_path.stem}_LRBI_x4.png"

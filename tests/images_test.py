@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.image_files import find_images, read_image, read_image_with_alpha, to_uint8, write_image
+from imaging.image_files import find_images, read_image, to_uint8, write_image
 from imaging.photos import Photo, write_photo
 from options import UserError
 from tests.conftest import make_photo, save_photo
@@ -54,13 +54,10 @@ def test_16_bit_rgb_is_rounded_not_truncated(tmp_path):
         assert read_image(tmp_path / f"rgb.{suffix}").tolist() == [[[0, 1, 100], [100, 101, 255]]]
 
 
-def test_alpha_is_returned_where_there_is_any(tmp_path):
+def test_an_image_is_read_without_its_alpha(tmp_path):
     rgba = np.dstack([make_photo(3, 4), np.arange(12, dtype=np.uint8).reshape(3, 4)])
     write_image(tmp_path / "a.png", rgba)
-    rgb, alpha = read_image_with_alpha(tmp_path / "a.png")
-    assert np.array_equal(np.dstack([rgb, alpha]), rgba)
-    write_image(tmp_path / "b.png", rgba[..., :3])
-    assert read_image_with_alpha(tmp_path / "b.png")[1] is None
+    assert np.array_equal(read_image(tmp_path / "a.png"), rgba[..., :3])
 
 
 def test_an_unreadable_image_is_named_with_its_cause(tmp_path):
