@@ -1,15 +1,17 @@
-"""Measures peak memory and time of super-resolving one large photo, in a process of its own.
+"""Measures peak memory and time of super-resolving one large photo, from file to file, in a process of its own.
 
-    python benchmarks/demo_memory.py --width 6000 --height 4000 --model pretrained/wdsr-b-8-x4.keras
+    python benchmarks/demo_memory.py --width 6000 --height 4000 --model wdsr-b-8-x4
+    python benchmarks/demo_memory.py --width 1500 --height 1500 --profiles wdsr-a-32 edsr sr-resnet
 
-Prints what the process holds once the model is loaded, its peak, and the peak beyond that, the input and one copy of
-the output.
+The photo is made of the images in ./demo. Prints what the process holds once the model is loaded, its peak after that,
+and the peak beyond the former, the input's pixels and one copy of the output's. With --profiles a network of each
+profile of train.py at x4 is measured, with random weights.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,38 +19,83 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 
-def child(args):
-    """Loads the model, makes a photo, super-resolves it, and prints the figures."""
+def memory_mib(field):
+    """Returns a line of the process's status in MiB: VmRSS is what it holds, VmHWM its peak."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+
+def make_photo(path, width, height):
+    """Writes a photo of tiles of the demo images."""
     import numpy as np
 
-    from super_resolution import load
+    from imaging.image_files import read_image
+    from imaging.photos import Photo, write_photo
 
-    super_resolve = load(args.model)
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
-    rng = np.random.default_rng(0)
-    lr = rng.integers(256, size=(args.height, args.width, 3), dtype=np.uint8)
+    tile = np.hstack([read_image(image) for image in sorted((ROOT / "demo").glob("*.png"))])
+    photo = np.tile(tile, (-(-height // tile.shape[0]), -(-width // tile.shape[1]), 1))[:height, :width]
+    write_photo(path, Photo(np.ascontiguousarray(photo)))
+
+
+def save_network(profile, path):
+    """Writes a network of a profile at x4 with random weights."""
+    import train
+    from model import save_model
+    from training.networks import build_models
+
+    save_model(build_models(train.parse_args(["--profile", profile, "--scale", "4"]))[0], path)
+
+
+def child(args):
+    """Super-resolves the photo with the model and prints the figures."""
+    from tqdm import tqdm
+
+    from super_resolution import load
+    from super_resolution.batch import Batch, plan
+
+    super_resolve = load(args.model, precision=args.precision)
+    (job,) = plan([args.photo], args.photo.parent, args.photo.parent, f".{args.format}")
+    before = memory_mib("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
     start = time.perf_counter()
-    sr = super_resolve.enlarge(lr)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    images = (lr.nbytes + sr.nbytes) / 2**20
-    print(f"{args.width} x {args.height} -> {sr.shape[1]} x {sr.shape[0]} in {seconds:.0f} s, tiles of "
-          f"{super_resolve.tile_size}: {before:.0f} MiB with the model loaded, peak {peak:.0f} MiB, "
-          f"beyond model and images {peak - before - images:.0f} MiB")
+    with tqdm(disable=True) as bar:
+        batch = Batch(super_resolve, args.model, bar)
+        batch.run([job], [0])
+    seconds, peak = time.perf_counter() - start, memory_mib("VmHWM")
+    if batch.num_failed:
+        sys.exit(1)
+    images = 3 * args.width * args.height * (1 + super_resolve.scale**2) / 2**20
+    print(f"{args.label or args.model}, {args.precision}: {args.width} x {args.height} in {seconds:.0f} s "
+          f"({seconds / (args.width * args.height / 1e6):.2f} s a megapixel), tiles of {super_resolve.tile_size}: "
+          f"{before:.0f} MiB with the model loaded, peak {peak:.0f} MiB, beyond model and images "
+          f"{peak - before - images:.0f} MiB", flush=True)
 
 
 def main():
-    """Starts the measurement in a process of its own."""
+    """Starts each measurement in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=6000)
     parser.add_argument("--height", type=int, default=4000)
-    parser.add_argument("--model", type=Path, default=ROOT / "pretrained" / "wdsr-b-8-x4.keras")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--model", default="wdsr-b-8-x4")
+    parser.add_argument("--profiles", nargs="+", default=[])
+    parser.add_argument("--format", default="png", help="of the output")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--photo", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--label", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.child:
+    if args.photo:
         child(args)
-    else:
-        subprocess.run([sys.executable, __file__, "--child", *sys.argv[1:]], check=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        photo, network = Path(folder) / "photo.png", Path(folder) / "network.keras"
+        make_photo(photo, args.width, args.height)
+        for profile in args.profiles or [None]:
+            model = network if profile else args.model
+            if profile:
+                save_network(profile, network)
+            subprocess.run([sys.executable, __file__, "--photo", photo, "--model", model, "--width", str(args.width),
+                            "--height", str(args.height), "--format", args.format, "--precision", args.precision,
+                            "--label", profile or args.model], check=True)
 
 
 if __name__ == "__main__":
