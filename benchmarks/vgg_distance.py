@@ -1,6 +1,7 @@
 """Measures PSNR, SSIM and the distance in VGG54 features of models on a folder of images.
 
     python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --vgg-weights vgg19.h5 model.keras
+    python benchmarks/vgg_distance.py --dataset ./PHOTOS_BIN --vgg-weights vgg19.h5 model.keras
 
 The distance is the mean squared difference of the features, divided by 12.75 each, of the central 224 x 224 pixels
 (outputs rounded); PSNR and SSIM are those of `evaluate.py` by the benchmark protocol. Bicubic interpolation is the
@@ -13,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from evaluation import Bicubic, ImageCache, folder_samples, measure
+from evaluation import Bicubic, ImageCache, dataset_samples, folder_samples, measure
 from files import write_csv
 from foreign import load_any
 from imaging.image_files import to_uint8
@@ -25,14 +26,17 @@ from training.perceptual import PerceptualValidation, load_features
 def main():
     """Prints a row for each model, and writes them as CSV where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="high-resolution images")
+    images = parser.add_mutually_exclusive_group(required=True)
+    images.add_argument("--images", type=Path, help="folder of high-resolution images")
+    images.add_argument("--dataset", type=Path, help="data set, whose validation images are used")
     parser.add_argument("--lr-images", type=Path, help="made by MATLAB's bicubic where not given")
     parser.add_argument("--vgg-weights", default="imagenet", help="imagenet or a VGG19 file of Keras (.h5)")
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("-o", "--outfile", type=Path, help="CSV file to write")
     parser.add_argument("models", type=Path, nargs="*")
     args = parser.parse_args()
-    samples = folder_samples(args.images, args.lr_images, args.scale, "replicate")
+    samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate") if args.images
+               else dataset_samples(args.dataset, "bicubic", args.scale))
     features = {name: load_features(name, args.vgg_weights) for name in ("vgg54", "vgg22")}
     compare = {name: PerceptualValidation(network, samples, args.scale) for name, network in features.items()}
     protocol, cache, rows = Protocol("y", "scale", True), ImageCache(), []
