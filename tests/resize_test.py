@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from imaging import resize
 from imaging.image_files import read_image
-from imaging.resize import downscale, imresize
+from imaging.resize import Resizing, downscale, imresize
 from tests.conftest import make_photo
 
 
@@ -45,6 +48,38 @@ def test_uint8_is_rounded_half_up_after_each_pass():
     column = np.array([[0], [1]], np.uint8)  # its mean, 0.5, is rounded to 1 by the first pass
     assert imresize(column, 1 / 2).tolist() == [[1]]
     assert imresize(column.astype(float), 1 / 2) == pytest.approx(0.5)
+
+
+def test_uint16_is_rounded_half_up_after_each_pass():
+    image = make_photo(13, 9)[..., 0].astype(np.uint16) * 257
+    for scale in (1 / 2, 3):
+        rows = imresize(image.astype(float), scale)[:, :1]  # columns after rows: here the first column alone
+        resized = imresize(image, scale)
+        assert resized.dtype == np.uint16
+        assert np.abs(resized[:, :1] - np.clip(rows, 0, 65535)).max() <= 1
+    assert imresize(np.array([[0], [65535]], np.uint16), 1 / 2).tolist() == [[32768]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_part_is_cut_out_of_the_whole(dtype, monkeypatch):
+    image = make_photo(31, 22).astype(dtype)
+    for scale in (1 / 3, 3, 1.3):
+        whole = imresize(image, scale)
+        monkeypatch.setattr(resize, "BLOCK_SIZE", 1)
+        assert np.array_equal(imresize(image, scale), whole)
+        resizing = Resizing(image, scale)
+        for rows, columns in ((slice(0, 5), slice(2, 7)), (slice(3, None), slice(6, None))):
+            assert np.array_equal(resizing.part(rows, columns), whole[rows, columns])
+        monkeypatch.undo()
+
+
+def test_little_memory_is_taken_beside_the_result():
+    image = make_photo(300, 400)
+    tracemalloc.start()
+    resized = imresize(image, 4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < resized.nbytes + 5 * 2**20
 
 
 def test_a_constant_image_stays_constant():

@@ -1,12 +1,14 @@
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
 
 from imaging.image_files import to_uint8
-from model import PixelShuffle, edsr, largest_layer, receptive_radius, wdsr_b
+from model import PixelShuffle, edsr, largest_layer, receptive_radius, split_tail, wdsr_b
 from options import UserError
 from super_resolution import SuperResolver
-from super_resolution.tiles import tile_spans
+from super_resolution.tiles import COPIES, even_tile_size, tile_spans
 from tests.conftest import make_photo
 from tests.golden_cases import NETWORKS, set_weights
 
@@ -74,10 +76,64 @@ def test_no_pixel_beyond_the_reach_matters_and_one_within_does(name):
 def test_tiles_give_what_the_whole_image_gives(name):
     model = NETWORKS[name]()
     set_weights(model)
+    whole = SuperResolver(model)
     for extra, size in ((1, (40, 33)), (5, (61, 7)), (12, (23, 50))):
         lr = make_photo(*size)
         tiled = SuperResolver(model, tile_size=2 * receptive_radius(model) + extra)
-        assert tiled(lr) == pytest.approx(SuperResolver(model)(lr), abs=1e-3)
+        assert tiled(lr) == pytest.approx(whole(lr), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_of_the_features_give_what_the_whole_image_gives(name):
+    model = NETWORKS[name]()
+    set_weights(model)
+    whole, tiled = SuperResolver(model), SuperResolver(model, memory=1e-3)
+    for size in ((71, 33), (61, 7), (3, 2)):
+        lr = make_photo(*size)
+        difference = np.abs(tiled.enlarge(lr).astype(int) - whole.enlarge(lr))
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.001
+
+
+@pytest.mark.parametrize(("name", "cut"), [
+    ("edsr-x2", "body_add"), ("edsr-x3", "body_add"), ("edsr-gen-x4", "body_add"), ("sr-resnet-x4", "body_add"),
+    ("wdsr-a-x4", None), ("wdsr-b-x3", None)])
+def test_networks_are_cut_before_their_features_grow(name, cut):
+    model = NETWORKS[name]()
+    for _ in range(2):  # the parts share layers with the whole, which can be cut again
+        stages = split_tail(model)
+        assert [stage.network.layers[-1].name for stage in stages[:-1]] == [cut] * (cut is not None)
+        assert stages[0].halo == receptive_radius(model)
+        assert stages[-1].pixel_bytes == largest_layer(model)
+    if cut:
+        assert stages[0].pixel_bytes == 4 * 6
+        assert stages[1].halo == (3 if name.startswith("sr-resnet") else 2)
+
+
+def test_a_network_that_uses_a_layer_twice_is_refused():
+    conv, lr = keras.layers.Conv2D(3, 3, padding="same", name="twice"), keras.Input((None, None, 3))
+    for sr in (conv(conv(lr)), PixelShuffle(2)(keras.layers.Conv2D(12, 3)(conv(conv(lr))))):
+        with pytest.raises(UserError, match="used more than once: it cannot be applied in tiles"):
+            receptive_radius(keras.Model(lr, sr))
+
+
+@pytest.mark.parametrize(("size", "tile_size", "halo"), [(1000, 756, 20), (700, 701, 66), (757, 756, 30), (90, 9, 4)])
+def test_even_tiles_are_no_more_and_no_larger(size, tile_size, halo):
+    even = even_tile_size(size, tile_size, halo)
+    assert even <= tile_size
+    assert len(tile_spans(size, even, halo)) == len(tile_spans(size, tile_size, halo))
+    assert even - 1 <= 2 * halo or len(tile_spans(size, even - 1, halo)) > len(tile_spans(size, even, halo))
+
+
+def test_little_memory_is_taken_beside_the_result():
+    model = wdsr_b(4, num_filters=2, num_res_blocks=1)
+    super_resolve = SuperResolver(model, tile_size=64, self_ensemble=True)
+    lr = np.dstack([make_photo(200, 300), make_photo(200, 300)[..., 0] // 2])
+    tracemalloc.start()  # of what NumPy takes
+    sr = super_resolve.enlarge(lr)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < sr.nbytes + 9 * 2**20
 
 
 @pytest.mark.parametrize(("size", "tile_size", "halo"), [(5, 9, 2), (10, 9, 2), (100, 9, 4), (37, 12, 3), (1, 9, 4)])
@@ -111,7 +167,8 @@ def test_the_memory_chooses_the_tile_size():
     assert largest_layer(model) == 4 * 4 * 256  # 256 features at twice the resolution
     sizes = [SuperResolver(model, memory=mib).tile_size for mib in (1, 512, 2048)]
     assert sizes[0] == 4 * 36  # no smaller than is worth the halo
-    assert sizes[1] < sizes[2] == 2 * sizes[1] or abs(sizes[2] - 2 * sizes[1]) <= 1
+    assert sizes[1] == int((512 * 2**20 / (COPIES * 4 * 64))**0.5)  # 64 features before the upsampling
+    assert abs(sizes[2] - 2 * sizes[1]) <= 1
 
 
 @pytest.mark.parametrize("self_ensemble", [False, True])
