@@ -12,10 +12,17 @@ import math
 import sys
 from pathlib import Path
 
-from options import FOREIGN_SUFFIXES, SCALES, add_device_options, number, run, script_parser
+from options import (
+    FOREIGN_SUFFIXES,
+    INFERENCE_PRECISIONS,
+    SCALES,
+    add_device_options,
+    number,
+    run,
+    script_parser,
+)
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
-PRECISIONS = ("float32", "bfloat16")
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
 
 
@@ -33,7 +40,7 @@ def parser():
     p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
-    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the computation")
+    p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the computation")
     p.add_argument("--tile-size", type=number(int, 8), metavar="N", help="size of the tiles in input pixels")
 
     look = p.add_argument_group("to look at")

@@ -15,7 +15,8 @@ DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
 FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # of Keras 2 files and PyTorch checkpoints
 MODELS = ("wdsr-a", "wdsr-b", "edsr", "edsr-gen", "sr-resnet")
 GENERATORS = ("edsr-gen", "sr-resnet")  # of SRGAN
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16")  # of a training
+INFERENCE_PRECISIONS = PRECISIONS[:2]
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
                   "print_model_summary", "debug")  # that may be typed beside --resume
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import pretrained
 from foreign import load_any
 from model import mixed_bfloat16
-from options import FOREIGN_SUFFIXES, UserError
+from options import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, UserError
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
 
 DEFAULT_SCALE = 4
-PRECISIONS = ("float32", "bfloat16")
 
 
 def load(model=None, scale=None, *, tile_size=None, precision="float32", self_ensemble=False):
@@ -30,8 +29,8 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     Raises:
         UserError: `model` is not there or cannot be loaded, it is for another scale, or an argument is not allowed.
     """
-    if precision not in PRECISIONS:
-        raise UserError(f"precision {precision} is not supported: choose {' or '.join(PRECISIONS)}")
+    if precision not in INFERENCE_PRECISIONS:
+        raise UserError(f"precision {precision} is not supported: choose {' or '.join(INFERENCE_PRECISIONS)}")
     path = _path(model, scale)
     network = load_any(path)
     if precision == "bfloat16":
