@@ -29,7 +29,7 @@ class ArrayPixels:
         self.lr, self.scale = lr, scale
         channels = 1 if lr.ndim == 2 else lr.shape[2]
         self.is_grey = channels < 3
-        self.unit = lr.dtype.type(257) if lr.dtype == np.uint16 else 1  # 65535 / 255
+        self.unit = np.float32(257 if lr.dtype == np.uint16 else 1)  # 257 = 65535 / 255
         self.alpha = Resizing(lr[..., -1], scale) if channels in (2, 4) else None
         # A visible pixel of the output is within 2.5 LR pixels, bicubic's overshoot, of a visible one of the input.
         # Both are less than sqrt(2) (halo + 2.5) from all that the network sees for it, and so is the visible pixel
@@ -42,7 +42,7 @@ class ArrayPixels:
             colours = self._visible_colours(rows, columns)
         else:
             colours = self._colours(rows, columns)
-        colours = colours.astype(np.float32) / np.float32(self.unit)
+        colours = colours.astype(np.float32) / self.unit
         return np.repeat(colours, 3, axis=2) if self.is_grey else colours
 
     def new(self):
@@ -70,7 +70,7 @@ class ArrayPixels:
             return part
         if self.is_grey:
             part = (part @ np.array(BT601_LUMA, np.float32))[..., None]
-        part = round_half_up(part * np.float32(self.unit), self.lr.dtype)
+        part = round_half_up(part * self.unit, self.lr.dtype)
         if self.alpha is not None:
             part = np.dstack([part, self.alpha.part(rows, columns)])
         return part.reshape(*part.shape[:2], *self.lr.shape[2:])
