@@ -21,7 +21,7 @@ def mixed_bfloat16(model):
 
     mixed = keras.models.clone_model(model, clone_function=clone)
     mixed.set_weights(model.get_weights())
-    return mixed
+    return keras.Model(mixed.inputs[0], mixed.outputs[0], name=model.name)  # takes one tensor, as `model`
 
 
 def _beside_convolutions(ordered_layers, sources, results):

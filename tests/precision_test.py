@@ -59,5 +59,5 @@ def test_a_network_without_names_of_ours_is_computed_in_bfloat16():
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255),
                               keras.layers.Conv2D(4, 3, padding="same"), keras.layers.ReLU(),
                               keras.layers.Conv2D(3, 3, padding="same"), keras.layers.UpSampling2D(2)])
-    assert [layer.compute_dtype for layer in mixed_bfloat16(model).layers] == [
-        "float32", "bfloat16", "bfloat16", "bfloat16", "float32"]
+    assert [layer.compute_dtype for layer in mixed_bfloat16(model).layers] == [  # the first is the input
+        "float32", "float32", "bfloat16", "bfloat16", "bfloat16", "float32"]
