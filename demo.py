@@ -80,14 +80,14 @@ def main(args):
     num_images = len(jobs)
     if args.skip_existing and not args.compare:  # the page shows all
         jobs = [job for job in jobs if not job.target.exists()]
-    batch = _run(args, jobs)
-    num_kept = num_images - len(jobs) + batch.num_kept
-    print(f"{batch.num_done} images super-resolved, {num_kept} were there, {batch.num_failed} failed: {args.outdir}")
-    return 1 if batch.num_failed else 0
+    num_failed, num_done = _run(args, jobs) if jobs else (0, 0)
+    num_kept = num_images - num_done - num_failed
+    print(f"{num_done} images super-resolved, {num_kept} were there, {num_failed} failed: {args.outdir}")
+    return 1 if num_failed else 0
 
 
 def _run(args, jobs):
-    """Loads the model and does the jobs; returns the `Batch`."""
+    """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
     from devices import limit_gpu_memory, report_devices
 
     limit_gpu_memory(args.gpu_memory_fraction)
@@ -109,7 +109,7 @@ def _run(args, jobs):
         batch.run(jobs, sizes)
         if page:
             bar.write(f"to look at: {page.write()}", file=sys.stdout)
-    return batch
+    return batch.num_failed, batch.num_done
 
 
 if __name__ == "__main__":

@@ -100,13 +100,14 @@ class Batch:
         debug: show the traceback of each error.
 
     Attributes:
-        num_done, num_kept, num_failed: images so far.
+        num_done: images super-resolved so far; those that were there do not count.
+        num_failed: images that failed so far.
     """
 
     def __init__(self, super_resolve, model_name, bar, page=None, keep_existing=False, debug=False):
         self.super_resolve, self.model_name, self.bar, self.page = super_resolve, model_name, bar, page
         self.keep_existing, self.debug = keep_existing, debug
-        self.num_done = self.num_kept = self.num_failed = 0
+        self.num_done = self.num_failed = 0
 
     def run(self, jobs, sizes):
         """Does the jobs in their order.
@@ -155,7 +156,7 @@ class Batch:
         return self.super_resolve.enlarge(loaded.photo.pixels, lambda pixels: self.bar.update(pixels / MEGA))
 
     def _write(self, job, loaded, sr):
-        """Writes the outputs of a job; returns the line that says so."""
+        """Writes the outputs of a job; returns the line that says so, and whether the image is new."""
         if loaded.sr is None:
             write_photo(job.target, loaded.photo._replace(pixels=sr))
         if self.page:
@@ -164,7 +165,7 @@ class Batch:
             write_image(job.figure, np.asarray(comparison_figure(comparison)))
             self.page.add(comparison, job.target, job.figure)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]
-        return f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}", loaded.sr is not None
+        return f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}", loaded.sr is None
 
     def _output_bytes(self, photo):
         return photo.pixels.nbytes * self.super_resolve.scale**2
@@ -173,9 +174,8 @@ class Batch:
         """Waits until an output is written, and reports it."""
         done = self._attempt(writing.job, writing.future.result)
         if done:
-            line, kept = done
-            self.num_kept += kept
-            self.num_done += not kept
+            line, is_new = done
+            self.num_done += is_new
             self.bar.write(line, file=sys.stdout)
 
     def _attempt(self, job, call, *args):

@@ -69,6 +69,8 @@ def test_existing_outputs_are_skipped_when_asked(run_main, model_path, tmp_path)
     _, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "--skip-existing")
     assert "1 images super-resolved, 1 were there, 0 failed" in out
     assert (tmp_path / "out" / "a-sr.png").read_text() == "kept"
+    _, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", "not needed", "--skip-existing")
+    assert "0 images super-resolved, 2 were there, 0 failed" in out
 
 
 def test_two_inputs_of_one_output_are_refused_before_any_work(run_main, model_path, tmp_path):
