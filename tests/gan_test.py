@@ -28,6 +28,8 @@ from training.gan import GANTraining, label_entropy
 GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 1),
               "edsr-gen": functools.partial(edsr, 4, 4, 1, tanh_activation=True)}
 
+once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the same on every backend, and takes long")
+
 
 @pytest.fixture(params=GENERATORS)
 def steps(request):
@@ -230,6 +232,7 @@ def test_a_killed_run_is_resumed_exactly(dataset, uninterrupted, tmp_path, vgg_f
     assert_same_outcome(only_run(tmp_path), uninterrupted[0], "losses.csv")
 
 
+@once
 def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path):
     pretrained = sr_resnet(4, 1)
     save_model(pretrained, tmp_path / "pretrained.keras")
@@ -243,8 +246,9 @@ def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path):
 
 
 @pytest.mark.parametrize("argv", [
-    ["--generator", "edsr-gen", "--scale", 2, "--content-loss", "vgg22"], ["--generator", "edsr-gen", "--scale", 3,
-     "--hr-patch-size", 48], ["--precision", "bfloat16"]])
+    pytest.param(["--generator", "edsr-gen", "--scale", 2, "--content-loss", "vgg22"], marks=once),
+    pytest.param(["--generator", "edsr-gen", "--scale", 3, "--hr-patch-size", 48], marks=once),
+    ["--precision", "bfloat16"]])
 def test_every_scale_content_loss_and_precision_trains(train_tiny, argv):
     (code, _, err), run = train_tiny("--epochs", 1, *argv)
     assert code == 0, err
@@ -290,6 +294,7 @@ def test_labels_follow_from_the_step_and_never_exceed_1():
     assert not np.array_equal(labels_of(1, 7), (real, fake))
 
 
+@once
 def test_a_discriminator_that_has_won_is_warned_of(train_tiny, monkeypatch):
     figures = dict.fromkeys(GeneratorStep.FIGURES + DiscriminatorStep.FIGURES, 0.004)
     monkeypatch.setattr(GANTraining, "step", lambda *_: figures)
@@ -326,6 +331,7 @@ def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, uninterrupted,
 
 # -- VGG weights
 
+@once
 @pytest.mark.parametrize(("make", "cause"), [
     (None, "is no HDF5 file"),
     (lambda path: path.write_text("weights"), "is no HDF5 file"),
@@ -355,6 +361,7 @@ def server(folder):
             httpd.shutdown()
 
 
+@once
 def test_imagenet_weights_are_downloaded_by_keras(train_tiny, vgg_file, monkeypatch):
     _, expected = train_tiny("--epochs", 1)
     with server(vgg_file.parent) as address:
@@ -364,6 +371,7 @@ def test_imagenet_weights_are_downloaded_by_keras(train_tiny, vgg_file, monkeypa
     assert losses(run) == losses(expected)
 
 
+@once
 def test_weights_that_cannot_be_downloaded_are_explained(train_tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path), raising=False)
