@@ -156,7 +156,7 @@ def test_labels_are_what_evaluate_finds(test_data):
     lr_path = test_data / "testsets" / "LR_bicubic" / "Set5" / "X4" / "baby_LRBI_x4.png"
     super_resolve, lr = SuperResolver(load_model(ROOT / "pretrained" / "wdsr-b-8-x4.keras")), read_image(lr_path)
     hr = load_hr(find_hr([lr_path], hr_path.parent)[lr_path], lr.shape, 4)
-    comparison = Comparison(lr, super_resolve.to_uint8(lr), 4, "baby.png", "wdsr-b-8-x4", hr)
+    comparison = Comparison(lr, super_resolve.enlarge(lr), 4, "baby.png", "wdsr-b-8-x4", hr)
     figure = comparison_figure(comparison)
     for name, function in (("bicubic", Bicubic(4, "replicate")), ("sr", super_resolve)):
         row, = measure(function, [Sample("baby", hr_path, lr_path)], PROTOCOL, with_ssim=True).images
