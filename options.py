@@ -101,7 +101,7 @@ def id_range(text):
     return list(range(first, last + 1))
 
 
-def resume_args(parser, typed, allowed=RESUME_OPTIONS):
+def resume_args(parser, typed, allowed):
     """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside.
 
     Args:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from options import (
     GENERATORS,
+    RESUME_OPTIONS,
     add_device_options,
     add_precision_option,
     add_run_options,
@@ -72,7 +73,7 @@ def parse_args(argv=None):
     p = parser()
     typed = typed_options(p, argv)
     if "resume" in typed:
-        return resume_args(p, typed)
+        return resume_args(p, typed, (*RESUME_OPTIONS, "vgg_weights"))
     args = p.parse_args(argv)
     if args.generator == "sr-resnet" and args.scale != 4:
         p.error(f"scale {args.scale} is not supported by sr-resnet: choose 4")

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from datasets import div2k
 from files import atomic_path, make_folder, outdated, write_csv, write_text
-from imaging.image_files import find_images, read_image, write_image
+from imaging.image_files import find_images, read_image
+from imaging.photos import Photo, write_photo
 from imaging.resize import downscale
 from options import SCALES, UserError, describe
 
@@ -112,7 +113,7 @@ def write_lr(scale, border, path, image):
     if path.suffix == ".npy":
         write_array(path, lr)
     else:
-        write_image(path, lr)
+        write_photo(path, Photo(lr))
 
 
 def write_jpeg(path, image, quality):

@@ -1,9 +1,8 @@
-"""Image files in and out."""
+"""Finding image files, and reading them as plain RGB."""
 
 import numpy as np
-from PIL import Image
 
-from files import atomic_path, is_temporary
+from files import is_temporary
 from imaging import colour
 from imaging.limits import FORMATS
 from imaging.photos import read_photo
@@ -11,7 +10,6 @@ from imaging.rounding import round_half_up
 from options import UserError
 
 SUFFIXES = tuple(FORMATS)
-JPEG_QUALITY = 95
 
 
 def find_images(folder, recursive=False):
@@ -40,20 +38,6 @@ def read_image(path):
     if pixels.ndim == 2 or pixels.shape[2] == 2:  # grey, with or without alpha
         pixels = pixels.reshape(*pixels.shape[:2], -1)[..., [0, 0, 0]]
     return np.ascontiguousarray(pixels[..., :3])
-
-
-def write_image(path, image, quality=JPEG_QUALITY):
-    """Writes an array (H, W), (H, W, 3) or (H, W, 4), uint8, atomically; the suffix chooses the format.
-
-    `quality` is that of the lossy formats; JPEG is written without chroma subsampling and without alpha.
-    """
-    image = Image.fromarray(image)
-    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-    if path.suffix.lower() in (".jpg", ".jpeg", ".bmp") and image.mode == "RGBA":
-        image = image.convert("RGB")
-    options = {"quality": quality, "subsampling": 0} if jpeg else {"quality": quality}
-    with atomic_path(path) as temporary:
-        image.save(temporary, **options)
 
 
 def to_uint8(image):

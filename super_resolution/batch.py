@@ -11,7 +11,6 @@ import numpy as np
 
 from comparison import Comparison, comparison_figure, load_hr
 from imaging.colour import on_white
-from imaging.image_files import write_image
 from imaging.limits import check_output
 from imaging.photos import Photo, read_photo, write_photo
 from options import UserError, describe
@@ -162,7 +161,7 @@ class Batch:
         if self.page:
             comparison = Comparison(on_white(loaded.photo.pixels), on_white(sr), self.super_resolve.scale, job.name,
                                     self.model_name, loaded.hr)
-            write_image(job.figure, np.asarray(comparison_figure(comparison)))
+            write_photo(job.figure, Photo(np.asarray(comparison_figure(comparison))))
             self.page.add(comparison, job.target, job.figure)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]
         return f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}", loaded.sr is None

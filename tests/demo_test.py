@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import demo
-from imaging.image_files import read_image, to_uint8, write_image
+from imaging.image_files import read_image, to_uint8
 from imaging.photos import Photo, read_photo, write_photo
 from imaging.resize import imresize
 from model import edsr, load_model, save_model
@@ -44,8 +44,7 @@ def test_every_image_is_super_resolved_and_rounded(run_main, model_path, tmp_pat
 
 def test_alpha_is_resized_and_kept(run_main, model_path, tmp_path):
     rgba = np.dstack([make_photo(6, 8), make_photo(6, 8, seed=1)[..., 0]])
-    (tmp_path / "in").mkdir()
-    write_image(tmp_path / "in" / "a.png", rgba)
+    write_photo(tmp_path / "in" / "a.png", Photo(rgba))
     run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path)
     sr = np.asarray(Image.open(tmp_path / "out" / "a-sr.png"))
     assert np.array_equal(sr[..., 3], imresize(rgba[..., 3], 3))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.image_files import find_images, read_image, to_uint8, write_image
+from imaging.image_files import find_images, read_image, to_uint8
 from imaging.photos import Photo, write_photo
 from options import UserError
 from tests.conftest import make_photo, save_photo
@@ -56,7 +56,7 @@ def test_16_bit_rgb_is_rounded_not_truncated(tmp_path):
 
 def test_an_image_is_read_without_its_alpha(tmp_path):
     rgba = np.dstack([make_photo(3, 4), np.arange(12, dtype=np.uint8).reshape(3, 4)])
-    write_image(tmp_path / "a.png", rgba)
+    write_photo(tmp_path / "a.png", Photo(rgba))
     assert np.array_equal(read_image(tmp_path / "a.png"), rgba[..., :3])
 
 
@@ -76,6 +76,6 @@ def test_values_are_rounded_and_clipped_never_truncated():
 
 
 def test_jpeg_keeps_the_colour_resolution(tmp_path):
-    write_image(tmp_path / "photo.jpg", make_photo(16, 16))
+    write_photo(tmp_path / "photo.jpg", Photo(make_photo(16, 16)))
     with Image.open(tmp_path / "photo.jpg") as image:
         assert {component[1:3] for component in image.layer} == {(1, 1)}  # sampling factors of Y, Cb, Cr
