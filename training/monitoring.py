@@ -43,6 +43,13 @@ class Interrupts:
         self._received = number
 
 
+def watched(items, interrupts):
+    """Yields the items of a validation, shows how far it is, and looks for a signal after each."""
+    for item in tqdm(items, desc="validation", unit="image", leave=False, disable=None):
+        yield item
+        interrupts.check()
+
+
 class InterruptCheck(keras.callbacks.Callback):
     """Looks for a signal after each batch of a validation."""
 

@@ -1,10 +1,10 @@
 """Validating a training after each epoch."""
 
-from tqdm import tqdm
+import functools
 
 from evaluation import DIV2KSample, measure
 from model import Protocol
-from training.monitoring import InterruptCheck
+from training.monitoring import InterruptCheck, watched
 
 
 class PatchValidation:
@@ -26,9 +26,5 @@ class FullSizeValidation:
         self.samples = [DIV2KSample(pair) for pair in pairs]
 
     def __call__(self, training):
-        def progress(samples):
-            for sample in tqdm(samples, desc="validation", unit="image", leave=False, disable=None):
-                yield sample
-                training.interrupts.check()
-
+        progress = functools.partial(watched, interrupts=training.interrupts)
         return {"val_psnr": measure(training.super_resolve, self.samples, Protocol(), progress=progress).mean("psnr")}
