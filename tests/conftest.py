@@ -56,8 +56,11 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture
-def run_main(capsys):
-    """Runs a script's main as the command line does: run_main(train, "--epochs", 1) -> (exit code, stdout, stderr)."""
+def run_main(capsys, request):
+    """Runs a script's main as the command line does: run_main(train, "--epochs", 1) -> (exit code, stdout, stderr).
+
+    The report of a test that fails shows all of it.
+    """
     from options import run
 
     def run_main(script, *argv):
@@ -65,6 +68,8 @@ def run_main(capsys):
         args = script.parse_args(argv) if hasattr(script, "parse_args") else script.parser().parse_args(argv)
         code = run(script.main, args)
         output = capsys.readouterr()
+        request.node.add_report_section("call", f"{script.__name__} {' '.join(argv)}: exit code {code}",
+                                        output.out + output.err)
         return code, output.out, output.err
 
     return run_main
