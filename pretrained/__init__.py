@@ -6,7 +6,7 @@ from options import UserError
 
 FOLDER = Path(__file__).parent
 # The model of each scale where none is named: one trained with a pixel-wise loss, never a GAN's generator.
-DEFAULTS = {2: "wdsr-b-8-x2", 4: "wdsr-b-8-x4"}
+DEFAULTS = {2: "wdsr-b-8-x2", 3: "wdsr-b-8-x3", 4: "wdsr-b-8-x4"}
 
 
 def names():
