@@ -1,6 +1,5 @@
 """Adversarial training of a generator, as SRGAN."""
 
-import functools
 import math
 import sys
 
@@ -13,7 +12,6 @@ from model import discriminator, edsr, save_model, sr_resnet
 from super_resolution import SuperResolver
 from training.adversarial import DiscriminatorStep, GeneratorStep
 from training.loop import Training
-from training.monitoring import watched
 from training.networks import POLICIES, jit_compile
 from training.perceptual import load_features
 
@@ -109,7 +107,7 @@ class GANTraining(Training):
     def finish_epoch(self, epoch):
         self.inference_model.set_weights(self.generator_step.generator.get_weights())
         logs = {name: total / self.iterations_per_epoch for name, total in self.progress["train_logs"].items()}
-        logs |= self.validate(self.super_resolve, functools.partial(watched, interrupts=self.interrupts))
+        logs |= self.validate(self.super_resolve, self.interrupts.watched)
         save_model(self.inference_model, self.workspace.models_dir / f"generator-epoch-{epoch + 1:03d}.keras")
         self._warn(logs["discriminator_loss_real"] + logs["discriminator_loss_fake"])
         step = epoch * self.iterations_per_epoch

@@ -37,17 +37,16 @@ class Interrupts:
         if self._received is not None:
             raise Interrupted(self._received)
 
+    def watched(self, items):
+        """Yields the items of a validation, shows how far it is, and looks for a signal after each."""
+        for item in tqdm(items, desc="validation", unit="image", leave=False, disable=None):
+            yield item
+            self.check()
+
     def _receive(self, number, _):
         if self._received is not None:
             raise KeyboardInterrupt
         self._received = number
-
-
-def watched(items, interrupts):
-    """Yields the items of a validation, shows how far it is, and looks for a signal after each."""
-    for item in tqdm(items, desc="validation", unit="image", leave=False, disable=None):
-        yield item
-        interrupts.check()
 
 
 class InterruptCheck(keras.callbacks.Callback):

@@ -1,10 +1,8 @@
 """Validating a training after each epoch."""
 
-import functools
-
 from evaluation import DIV2KSample, measure
 from model import Protocol
-from training.monitoring import InterruptCheck, watched
+from training.monitoring import InterruptCheck
 
 
 class PatchValidation:
@@ -26,5 +24,5 @@ class FullSizeValidation:
         self.samples = [DIV2KSample(pair) for pair in pairs]
 
     def __call__(self, training):
-        progress = functools.partial(watched, interrupts=training.interrupts)
-        return {"val_psnr": measure(training.super_resolve, self.samples, Protocol(), progress=progress).mean("psnr")}
+        scores = measure(training.super_resolve, self.samples, Protocol(), progress=training.interrupts.watched)
+        return {"val_psnr": scores.mean("psnr")}
