@@ -17,7 +17,9 @@ import os
 import sys
 from pathlib import Path
 
-from options import SCALES, UserError, number, run, script_parser, typed_options
+from choices import BORDER_MODES, SCALES, WDSR_PADDINGS
+from command_line import number, run, script_parser, typed_options
+from errors import UserError
 
 COMMANDS = ("numpy", "jpeg", "bicubic", "dataset", "weights")
 COMMAND_OPTIONS = {  # options that only some commands take
@@ -45,13 +47,13 @@ def parser():
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
                    help="bicubic, dataset: 2, 3, 4 or several")
-    p.add_argument("--border", choices=("symmetric", "replicate"), default="symmetric",
+    p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
                    help="dataset: share of the photos kept for validation")
     p.add_argument("--seed", type=number(int, 0), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation")
-    p.add_argument("--padding", choices=("same", "symmetric"),
+    p.add_argument("--padding", choices=WDSR_PADDINGS,
                    help="weights: padding of WDSR's outer convolutions; None: as the file says, otherwise same")
     p.add_argument("--tanh", action=argparse.BooleanOptionalAction,
                    help="weights: EDSR ends in tanh; None: as the file says, otherwise not")

@@ -12,15 +12,8 @@ import math
 import sys
 from pathlib import Path
 
-from options import (
-    FOREIGN_SUFFIXES,
-    INFERENCE_PRECISIONS,
-    SCALES,
-    add_device_options,
-    number,
-    run,
-    script_parser,
-)
+from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
+from command_line import add_device_options, limit_gpu_memory, number, report_devices, run, script_parser
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
@@ -88,8 +81,6 @@ def main(args):
 
 def _run(args, jobs):
     """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
-    from devices import limit_gpu_memory, report_devices
-
     limit_gpu_memory(args.gpu_memory_fraction)
     report_devices()
     from tqdm import tqdm

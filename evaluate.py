@@ -13,24 +13,23 @@ import functools
 import sys
 from pathlib import Path
 
-from options import (
-    FOREIGN_SUFFIXES,
-    SCALES,
-    UserError,
+from choices import BORDER_MODES, MODEL_SUFFIXES, SCALES
+from command_line import (
     add_dataset_options,
     add_device_options,
-    describe,
     id_range,
+    limit_gpu_memory,
+    report_devices,
     run,
     script_parser,
 )
+from errors import UserError, describe
 
 PROTOCOLS = {
     "original": {"channels": "rgb", "border": "0", "rounded": False},
     "div2k": {"channels": "rgb", "border": "scale+6", "rounded": True},
     "benchmark": {"channels": "y", "border": "scale", "rounded": True},
 }
-MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
 
 
 def parser():
@@ -52,7 +51,7 @@ def parser():
                         help="high-resolution images to evaluate on, instead of --dataset")
     images.add_argument("--lr-images", type=Path, metavar="DIR",
                         help="their low-resolution versions; by default made as MATLAB's imresize does")
-    images.add_argument("--border-mode", choices=("replicate", "symmetric"), default="replicate",
+    images.add_argument("--border-mode", choices=BORDER_MODES, default="replicate",
                         help="border of the bicubic images that are made: of older or newer MATLAB")
 
     protocol = p.add_argument_group("protocol")
@@ -83,7 +82,6 @@ def parse_args(argv=None):
 
 def main(args):
     """Writes the PSNR of each model; returns 1 if any of them failed."""
-    from devices import limit_gpu_memory, report_devices
     from files import make_folder
 
     paths = _find_models(args.indir)

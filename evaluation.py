@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.div2k import ImagePair, find_pairs, load_pair
+from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale, imresize
 from model import image_psnr, image_ssim
-from options import UserError
 
 PENDING_SCORES = 2  # images whose scores may be computed while the network goes on
 CACHE_BYTES = 1 << 30  # of images that are kept for the next model

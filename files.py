@@ -5,7 +5,7 @@ import csv
 import os
 from pathlib import Path
 
-from options import UserError
+from errors import UserError
 
 
 class WriteError(UserError):

@@ -9,14 +9,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from options import (
-    MODELS,
+from choices import LOSSES, SCHEDULES, WDSR_PADDINGS
+from command_line import (
     RESUME_OPTIONS,
     add_device_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
+    args_lines,
+    check_scale,
+    limit_gpu_memory,
     number,
+    report_devices,
     resume_args,
     run,
     script_parser,
@@ -43,8 +47,7 @@ PROFILES = {
     "sr-resnet": {**EDSR, "model": "sr-resnet", "num_res_blocks": 16, "loss": "mse", "scale": 4},
 }
 
-LOSSES = ("mae", "mse", "charbonnier")
-SCHEDULES = ("step", "cosine")
+MODELS = tuple(dict.fromkeys(profile["model"] for profile in PROFILES.values()))
 
 
 def parser():
@@ -66,7 +69,7 @@ def parser():
                          help="WDSR: factor of the wide activation")
     network.add_argument("--res-scaling", type=number(float, 0, exclusive=True), metavar="F",
                          help="factor on the residual branches")
-    network.add_argument("--padding", choices=("symmetric", "same"), default="symmetric",
+    network.add_argument("--padding", choices=WDSR_PADDINGS, default="symmetric",
                          help="WDSR: mirror the borders (as the original suite) or fill them with zeros")
     network.add_argument("--pretrained-model", type=Path, metavar="FILE",
                          help="start with the weights of this model, of any scale")
@@ -126,8 +129,7 @@ def parse_args(argv=None):
         return resume_args(p, typed, (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch"))
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
-    if args.model == "sr-resnet" and args.scale != 4:
-        p.error(f"scale {args.scale} is not supported by sr-resnet: choose 4")
+    check_scale(p, args.model, args.scale)
     if args.num_init_batches and not args.weightnorm:
         p.error("--num-init-batches belongs to weight normalization: add --weightnorm")
     if args.num_init_batches and args.pretrained_model:
@@ -141,8 +143,6 @@ def parse_args(argv=None):
 
 def main(args):
     """Trains a network and returns the exit code."""
-    from devices import limit_gpu_memory, report_devices
-
     limit_gpu_memory(args.gpu_memory_fraction)
     report_devices()
     import keras
@@ -166,7 +166,7 @@ def main(args):
     if args.resume:
         resume_run(args, training)
     else:
-        start_pixelwise(args, parser(), training)
+        start_pixelwise(args, args_lines(parser(), args), training)
     log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
     return run_to_the_end(training, log, "train.py")
 

@@ -9,21 +9,24 @@ Each run makes a time-stamped folder below --outdir, with models/generator-epoch
 import sys
 from pathlib import Path
 
-from options import (
-    GENERATORS,
+from choices import CONTENT_LOSSES, GENERATORS
+from command_line import (
     RESUME_OPTIONS,
     add_device_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
+    args_lines,
+    check_scale,
+    limit_gpu_memory,
     number,
+    report_devices,
     resume_args,
     run,
     script_parser,
     typed_options,
 )
 
-CONTENT_LOSSES = ("vgg54", "vgg22")
 DISCRIMINATOR_STRIDE = 16  # of its convolutions together
 
 
@@ -75,8 +78,7 @@ def parse_args(argv=None):
     if "resume" in typed:
         return resume_args(p, typed, (*RESUME_OPTIONS, "vgg_weights"))
     args = p.parse_args(argv)
-    if args.generator == "sr-resnet" and args.scale != 4:
-        p.error(f"scale {args.scale} is not supported by sr-resnet: choose 4")
+    check_scale(p, args.generator, args.scale)
     if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
         p.error(f"--hr-patch-size {args.hr_patch_size} is not allowed: give a multiple of {DISCRIMINATOR_STRIDE} and "
                 f"of the scale {args.scale}, such as 96")
@@ -85,8 +87,6 @@ def parse_args(argv=None):
 
 def main(args):
     """Trains a generator against a discriminator and returns the exit code."""
-    from devices import limit_gpu_memory, report_devices
-
     limit_gpu_memory(args.gpu_memory_fraction)
     report_devices()
     import keras
@@ -108,7 +108,7 @@ def main(args):
     if args.resume:
         resume_run(args, training)
     else:
-        start_gan(args, parser(), training)
+        start_gan(args, args_lines(parser(), args), training)
     log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
     return run_to_the_end(training, log, "train_gan.py")
 

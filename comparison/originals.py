@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
+from errors import UserError
 from evaluation import plain_name
 from imaging.image_files import find_images, read_image
-from options import UserError
 
 
 def find_hr(lr_paths, hr_folder):

@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from choices import SCALES
 from datasets import div2k
+from errors import UserError, describe
 from files import atomic_path, make_folder, outdated, write_csv, write_text
 from imaging.image_files import find_images, read_image
 from imaging.photos import Photo, write_photo
 from imaging.resize import downscale
-from options import SCALES, UserError, describe
 
 PARAMETERS_FILE = ".convert.json"  # what the files in a folder were made with
 IMAGES_FILE = "images.csv"  # which photo has which id

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from options import UserError
+from errors import UserError
 
 
 class StoredImage(NamedTuple):
@@ -66,7 +66,7 @@ def find_pairs(dataset, subset, scale, downgrade, ids=None):
         dataset: folder in DIV2K's layout with numpy arrays.
         subset: 'train' or 'valid'.
         scale: 2, 3 or 4.
-        downgrade: one of `options.DOWNGRADES`.
+        downgrade: one of `choices.DOWNGRADES`.
         ids: image ids; by default all that are there.
 
     Raises:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from datasets.div2k import load_pair
-from options import UserError
+from errors import UserError
 
 
 class PatchStream:

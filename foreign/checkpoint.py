@@ -4,8 +4,8 @@ import importlib
 import pickle
 import zipfile
 
+from errors import UserError
 from foreign.tensors import MAX_ELEMENTS, to_float32
-from options import UserError
 
 STATE_KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model")  # where checkpoints keep the weights
 MAX_TENSORS = 20_000

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from errors import UserError
 from foreign.networks import BLOCK_LAYERS
 from model.common import DIV2K_RGB_MEAN
-from options import UserError
 
 CLASSES = {"InputLayer", "Lambda", "Conv2D", "WeightNormalization", "Conv2DWeightNorm", "Activation", "ReLU", "Add",
            "BatchNormalization", "PReLU"}
@@ -61,7 +61,7 @@ def read_settings(path, config, kind, names):
     Args:
         path: names the file in errors.
         config: parsed JSON of the model.
-        kind: of the network, one of `options.MODELS`.
+        kind: of the network, one of `model.NETWORKS`.
         names: the file's name of each of our layers.
 
     Returns:

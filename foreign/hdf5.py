@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from errors import UserError
 from foreign.tensors import MAX_ELEMENTS, Tensor, to_float32
-from options import UserError
 
 MAX_NAMES = 20_000
 HEAP = b"GCOL\1\0\0\0"

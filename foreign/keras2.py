@@ -1,10 +1,10 @@
 """Keras 2 files of this suite's networks: their layers are recognised by order and shape, not by name."""
 
+from errors import UserError
 from foreign.configuration import read_settings
 from foreign.hdf5 import read_hdf5
 from foreign.networks import BLOCK_LAYERS
 from foreign.tensors import Source, Tensor, fold_weight_norm, scaled
-from options import UserError
 
 ROLES = (("kernel", "bias"), ("alpha",), ("gamma", "beta", "moving_mean", "moving_variance"))
 GAINS, DIRECTIONS = ("g", "wn_g"), ("v", "kernel")  # names that weight normalization wrappers use

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from choices import FOREIGN_SUFFIXES
+from errors import UserError
 from foreign.keras2 import read_keras2
 from foreign.networks import build, check_fit, describe, read_sizes
 from foreign.pytorch import read_pytorch
 from model import load_model, save_model
-from options import FOREIGN_SUFFIXES, UserError
 
 OPTIONS = {"padding": "--padding", "tanh": "--tanh", "res_scaling": "--res-scaling"}
 DEFAULTS = {"padding": "same", "tanh": False, "res_scaling": 1}

@@ -1,7 +1,8 @@
 """From named tensors to a network of ours: its sizes are read off the shapes, and every tensor must fit."""
 
+from choices import SCALES
+from errors import UserError
 from model import edsr, sr_resnet, wdsr_a, wdsr_b
-from options import SCALES, UserError
 
 BLOCK_LAYERS = {  # the layers of a residual block that have weights
     "wdsr-a": ("expand", "conv"),

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from options import UserError
+from errors import UserError
 
 MAX_ELEMENTS = 200_000_000  # a file that declares more is refused; EDSR with 32 x 256 filters has 43 million
 PYTORCH_AXES = (3, 2, 0, 1)  # from a Keras kernel (height, width, in, out) to PyTorch's (out, in, height, width)
@@ -25,7 +25,7 @@ class Tensor(NamedTuple):
 class Source(NamedTuple):
     """What a reader found: the network's kind, its tensors by our layers' names, and the file's own settings."""
 
-    kind: str  # one of options.MODELS
+    kind: str  # one of model.NETWORKS
     layers: dict  # name of our layer -> list of Tensor in the order of its weights
     settings: dict  # those of 'padding', 'tanh', 'res_scaling' that the file says
     notes: list

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from errors import UserError
 from files import is_temporary
 from imaging import colour
 from imaging.limits import FORMATS
 from imaging.photos import read_photo
 from imaging.rounding import round_half_up
-from options import UserError
 
 SUFFIXES = tuple(FORMATS)
 

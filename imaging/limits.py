@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from options import UserError
+from errors import UserError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP", ".tif": "TIFF", ".tiff": "TIFF",
            ".bmp": "BMP"}  # by suffix

@@ -20,10 +20,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from errors import UserError
 from files import atomic_path
 from imaging import colour, tiff, vips
 from imaging.limits import FORMATS, Unsupported, check_frames, check_output, check_size
-from options import UserError
 
 DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error,
           zlib.error)  # what Pillow raises on a damaged file, besides OSError

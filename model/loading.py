@@ -6,8 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from choices import SCALES
+from errors import UserError
 from files import atomic_path
-from options import SCALES, UserError
 
 # What Keras, h5py and zipfile raise on files that are damaged, foreign, or refused by safe mode.
 LOAD_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, EOFError, zipfile.BadZipFile)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import keras
 from keras import layers, tree
 
+from errors import UserError
 from model.common import PixelShuffle, SymmetricPadding
-from options import UserError
 
 POINTWISE = (layers.InputLayer, layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Concatenate,
              layers.Rescaling, layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.Dropout,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from options import UserError
+from errors import UserError
 
 FOLDER = Path(__file__).parent
 # The model of each scale where none is named: one trained with a pixel-wise loss, never a GAN's generator.

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from comparison import Comparison, comparison_figure, load_hr
+from errors import UserError, describe
 from imaging.colour import on_white
 from imaging.limits import check_output
 from imaging.photos import Photo, read_photo, write_photo
-from options import UserError, describe
 
 WRITE_AHEAD = 256 << 20  # bytes of two outputs, up to which one is written while the next is computed
 MEGA = 1e6

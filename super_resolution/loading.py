@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pretrained
+from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
+from errors import UserError
 from foreign import load_any
 from model import mixed_bfloat16
-from options import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, UserError
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
 

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from errors import UserError
 from imaging.resize import Resizing
 from imaging.rounding import round_half_up
-from options import UserError
 
 BT601_LUMA = (0.299, 0.587, 0.114)
 STRIP = 128  # rows that are rounded at once, so that what is computed for it takes little memory

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from PIL import Image
 
+from errors import UserError
 from model import model_scale, split_tail
-from options import UserError
 from super_resolution.forward import cut_network, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
 from super_resolution.tiles import check_tile_size, largest_tile, tiles

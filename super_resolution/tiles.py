@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import keras
 
-from options import UserError
+from errors import UserError
 
 COPIES = 5.5  # of the largest layer's output that a forward pass holds at most at once: measured, 2 to 5.5
 MEMORY = 768  # MiB for a network's layers

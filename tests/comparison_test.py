@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 from comparison import Comparison, comparison_figure, find_hr, load_hr
 from comparison.regions import Region, bicubic, most_detailed
 from comparison.scores import PROTOCOL, banded_scores
+from errors import UserError
 from evaluation import Bicubic, Sample, measure
 from imaging.image_files import read_image
 from imaging.resize import imresize
 from model import image_psnr, image_ssim, load_model
-from options import UserError
 from super_resolution import SuperResolver
 from tests.conftest import ROOT, make_photo, save_photo
 

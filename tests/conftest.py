@@ -61,7 +61,7 @@ def run_main(capsys, request):
 
     The report of a test that fails shows all of it.
     """
-    from options import run
+    from command_line import run
 
     def run_main(script, *argv):
         argv = [str(word) for word in argv]

@@ -4,7 +4,7 @@ import pytest
 from data import PatchSequence
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
-from options import UserError
+from errors import UserError
 from tests.conftest import make_photo
 
 

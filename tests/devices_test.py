@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from devices import report_devices
+from command_line import report_devices
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 import evaluate
+from errors import UserError
 from evaluation import folder_samples
 from imaging.image_files import read_image
 from imaging.resize import downscale
 from model import edsr, save_model, wdsr_b
-from options import UserError
 from tests.conftest import assert_one_line_error, make_photo, save_photo, to_numpy
 
 

@@ -1,7 +1,7 @@
 import pytest
 
+from errors import UserError
 from files import atomic_path, make_folder, write_text
-from options import UserError
 
 
 def test_a_failed_write_leaves_the_older_file_and_nothing_else(tmp_path):

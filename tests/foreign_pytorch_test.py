@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import foreign
+from errors import UserError
 from model.common import DIV2K_RGB_MEAN
-from options import UserError
 from tests.conftest import to_numpy
 
 torch = pytest.importorskip("torch")

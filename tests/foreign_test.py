@@ -13,11 +13,11 @@ import pytest
 
 import convert
 import foreign
+from errors import UserError
 from foreign.networks import layer_shapes
 from foreign.tensors import MAX_ELEMENTS
 from imaging.image_files import find_images, read_image, to_uint8
 from model import edsr, load_model, sr_resnet, wdsr_a, wdsr_b
-from options import UserError
 from super_resolution import SuperResolver
 from tests.conftest import assert_one_line_error, make_photo, save_photo, to_numpy
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from errors import UserError
 from imaging.image_files import find_images, read_image, to_uint8
 from imaging.photos import Photo, write_photo
-from options import UserError
 from tests.conftest import make_photo, save_photo
 
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 import pretrained
+from errors import UserError
 from imaging.image_files import read_image
 from imaging.resize import imresize
 from imaging.rounding import round_half_up
 from model import receptive_radius, save_model, wdsr_b
-from options import UserError
 from super_resolution import SuperResolver, load
 from super_resolution.tiles import default_memory
 from tests.conftest import ROOT, make_photo

@@ -1,6 +1,7 @@
 """The house rules that a reader relies on."""
 
 import ast
+import sys
 
 from tests.conftest import ROOT
 
@@ -26,6 +27,18 @@ def modules():
 def test_no_file_imports_a_script():
     for path in modules():
         assert not imports(path) & SCRIPTS, path
+
+
+def test_the_scripts_alone_import_the_command_line():
+    for path in modules():
+        assert ("command_line" in imports(path)) == (path.parent == ROOT and path.stem in SCRIPTS), path
+
+
+def test_the_ground_floor_imports_the_standard_library_and_itself():
+    ground = {"errors", "choices", "files"}
+    for name in ground:
+        top = {imported.split(".")[0] for imported in imports(ROOT / f"{name}.py")}
+        assert top - ground <= set(sys.stdlib_module_names), name
 
 
 def test_model_and_optimizer_do_not_import_each_other():

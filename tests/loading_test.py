@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from errors import UserError
 from model import copy_weights, edsr, load_model, save_model, sr_resnet, wdsr_b
-from options import UserError
 
 SIZES = {"num_filters": 6, "num_res_blocks": 2}
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from errors import UserError
 from files import WriteError
 from imaging import photos
 from imaging.photos import Photo, check_output, read_photo, write_photo
-from options import UserError
 from tests.conftest import ROOT
 from tests.odd_file_makers import HEIGHT, WIDTH, content, exif, photo, pixels, png, png16, profile
 from tests.odd_files import Read, Refused, odd_files

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from errors import UserError
 from imaging.image_files import to_uint8
 from model import PixelShuffle, edsr, largest_layer, receptive_radius, split_tail, wdsr_b
-from options import UserError
 from super_resolution import SuperResolver
 from super_resolution.tiles import COPIES, even_tile_size, tile_spans
 from tests.conftest import make_photo

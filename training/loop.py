@@ -4,8 +4,8 @@ import time
 
 import keras
 
+from errors import UserError
 from files import WriteError, is_temporary
-from options import UserError
 from training.monitoring import Interrupted
 from training.workspace import load_state, save_state
 

@@ -3,7 +3,7 @@
 from data import PatchSequence
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
-from options import UserError
+from errors import UserError
 
 
 def find_training_pairs(args):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from datasets.patches import central_patches
+from errors import UserError
 from foreign.hdf5 import read_hdf5
 from model import image_psnr, vgg_22, vgg_54
-from options import UserError
 from training.adversarial import feature_distance
 
 FEATURES = {"vgg54": vgg_54, "vgg22": vgg_22}

@@ -1,15 +1,15 @@
 """The beginning of a run: new, from a pretrained model, or where an earlier one ended; and its end."""
 
+from errors import UserError
 from foreign import load_any
 from model import copy_weights
 from optimizer import data_based_initialization
-from options import UserError
 from training.loop import new_progress
 from training.monitoring import Interrupted, Interrupts
 from training.workspace import Workspace, load_optimizer_of
 
 
-def start_pixelwise(args, parser, training):
+def start_pixelwise(args, args_lines, training):
     """Makes the folder of a `PixelTraining` and gives its network the first weights."""
     network = training.network
     if args.print_model_summary:
@@ -23,10 +23,10 @@ def start_pixelwise(args, parser, training):
                   else "goes on with the optimizer's state of its run")
     if args.num_init_batches:
         _initialize(args, network, training.inference_model, training.sequence)
-    _create_workspace(args, parser, training, network, args.initial_epoch)
+    _create_workspace(args, args_lines, training, network, args.initial_epoch)
 
 
-def start_gan(args, parser, training):
+def start_gan(args, args_lines, training):
     """Makes the folder of a `GANTraining` and gives its generator the first weights."""
     generator = training.generator_step.generator
     if args.print_model_summary:
@@ -34,12 +34,12 @@ def start_gan(args, parser, training):
         training.discriminator_step.discriminator.summary()
     if args.pretrained_model:
         _copy_pretrained(args.pretrained_model, generator)
-    _create_workspace(args, parser, training, generator)
+    _create_workspace(args, args_lines, training, generator)
 
 
-def _create_workspace(args, parser, training, network, initial_epoch=0):
+def _create_workspace(args, args_lines, training, network, initial_epoch=0):
     """Makes the run's folder and says what is trained."""
-    workspace = Workspace.create(args.outdir, parser, args)
+    workspace = Workspace.create(args.outdir, args_lines)
     print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
     training.begin(workspace, new_progress(initial_epoch))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from errors import UserError
 from files import atomic_path, make_folder, write_csv, write_text
-from options import UserError
 
 
 class Workspace:
@@ -23,8 +23,8 @@ class Workspace:
         self.state_path = self.folder / "state" / "state.npz"
 
     @classmethod
-    def create(cls, outdir, parser, args):
-        """Makes a time-stamped folder below `outdir` and writes args.txt into it."""
+    def create(cls, outdir, args_lines):
+        """Makes a time-stamped folder below `outdir` and writes `args_lines` into its args.txt."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         make_folder(outdir)
         for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
@@ -33,33 +33,13 @@ class Workspace:
                 workspace.folder.mkdir()
             except FileExistsError:
                 continue
-            write_text(workspace.args_path, "".join(f"{line}\n" for line in command_line(parser, args)))
+            write_text(workspace.args_path, "".join(f"{line}\n" for line in args_lines))
             return workspace
         raise UserError(f"{outdir}: holds a thousand runs of this second")
 
     def write_history(self, name, history):
         """Writes the CSV file `name`: one row for each dict of `history`."""
         write_csv(self.folder / name, list(history[-1]), history)
-
-
-def command_line(parser, args):
-    """Returns every option of `args` as a list of words '--option=value', from which `parser` reads the same."""
-    words = []
-    for action in parser._actions:
-        value = getattr(args, action.dest, None)
-        if action.dest == "help" or value is None:
-            continue
-        option = next(name for name in action.option_strings if name.startswith("--"))
-        if isinstance(value, bool):
-            if value:
-                words.append(option)
-            elif f"--no-{option[2:]}" in action.option_strings:
-                words.append(f"--no-{option[2:]}")
-        elif isinstance(value, list):
-            words.append(f"{option}={value[0]}-{value[-1]}")
-        else:
-            words.append(f"{option}={value}")
-    return words
 
 
 def save_state(path, variables, progress):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from options import id_range, number
+from command_line import id_range, number
 from tests.conftest import ROOT
 
 SCRIPTS = ["convert", "demo", "evaluate", "train", "train_gan"]

@@ -1,28 +1,23 @@
-"""Choices and argument groups that the scripts share, and how a script ends on an error.
+"""The command line: option groups that scripts share, args.txt, the devices, and how a script ends on an error.
 
-Only the standard library is imported here, so that `-h` answers at once.
+The five scripts alone import this module. Only the standard library and plain data are loaded with it, so that `-h`
+answers at once.
 """
 
 import argparse
 import os
 import re
+import subprocess
 import sys
 import traceback
 from pathlib import Path
 
-SCALES = (2, 3, 4)
-DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
-FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # of Keras 2 files and PyTorch checkpoints
-MODELS = ("wdsr-a", "wdsr-b", "edsr", "edsr-gen", "sr-resnet")
-GENERATORS = ("edsr-gen", "sr-resnet")  # of SRGAN
-PRECISIONS = ("float32", "bfloat16", "float16")  # of a training
-INFERENCE_PRECISIONS = PRECISIONS[:2]
+from choices import DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
+from errors import UserError, describe
+
+# What may be typed beside --resume.
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
-                  "print_model_summary", "debug")  # that may be typed beside --resume
-
-
-class UserError(Exception):
-    """A fault of the input. Its text names the thing, the cause and what is allowed."""
+                  "print_model_summary", "debug")
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -57,16 +52,9 @@ def run(main, args):
 def typed_options(parser, argv=None):
     """Returns the options that stand on the command line, name to value, without any default."""
     absent = object()
-    names = [action.dest for action in parser._actions if action.dest != "help"]
+    names = [action.dest for action in _options(parser)]
     args = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(names, absent)))
     return {name: value for name, value in vars(args).items() if value is not absent}
-
-
-def describe(error):
-    """Returns the one-line text of an exception, with the file's path where the system names one."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def number(kind, minimum, maximum=None, exclusive=False):
@@ -123,6 +111,38 @@ def resume_args(parser, typed, allowed):
     return args
 
 
+def args_lines(parser, args):
+    """Returns the lines of args.txt: every option of `args` as '--option=value', from which `parser` reads the same."""
+    lines = []
+    for action in _options(parser):
+        value = getattr(args, action.dest, None)
+        if value is None:
+            continue
+        option = next(name for name in action.option_strings if name.startswith("--"))
+        if isinstance(value, bool):
+            if value:
+                lines.append(option)
+            elif f"--no-{option[2:]}" in action.option_strings:
+                lines.append(f"--no-{option[2:]}")
+        elif isinstance(value, list):
+            lines.append(f"{option}={value[0]}-{value[-1]}")
+        else:
+            lines.append(f"{option}={value}")
+    return lines
+
+
+def _options(parser):
+    """Returns the options of a parser; argparse itself has no public way to list them."""
+    return [action for action in parser._actions if action.dest != "help"]
+
+
+def check_scale(parser, name, scale):
+    """Ends the program where the network `name` is not for `scale`."""
+    scales = NETWORK_SCALES.get(name, SCALES)
+    if scale not in scales:
+        parser.error(f"scale {scale} is not supported by {name}: choose {', '.join(map(str, scales))}")
+
+
 def add_run_options(parser):
     """Adds where a training run is kept, its seed, and `--resume`."""
     parser.add_argument("-o", "--outdir", "--output", type=Path, default="./output", metavar="DIR",
@@ -144,7 +164,7 @@ def add_training_data_options(parser, scale):
 
 def add_precision_option(parser):
     """Adds `--precision` of a training."""
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32",
+    parser.add_argument("--precision", choices=TRAINING_PRECISIONS, default="float32",
                         help="of the computation; weights and saved models are float32")
 
 
@@ -160,3 +180,87 @@ def add_device_options(parser):
     """Adds `--gpu-memory-fraction`."""
     parser.add_argument("--gpu-memory-fraction", type=number(float, 0, 1, exclusive=True), default=0.8, metavar="F",
                         help="largest share of a GPU's memory to take; without effect on a CPU")
+
+
+def limit_gpu_memory(fraction):
+    """Lets the Keras backend take at most `fraction` of each GPU's memory; call it before the first computation.
+
+    Where the total memory of a GPU cannot be read (no nvidia-smi), TensorFlow takes memory as it needs it.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", str(fraction))  # JAX reads it when it is imported
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        _limit_tensorflow(fraction)
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+def report_devices():
+    """Prints the Keras backend and its devices, and a warning if there is a GPU that the backend does not use."""
+    import keras
+
+    backend = keras.backend.backend()
+    gpus = _FIND_GPUS[backend]()
+    print(f"{backend}: {', '.join(gpus) if gpus else 'CPU'}")
+    present = _nvidia_smi("--query-gpu=name")
+    if present and not gpus:
+        print(f"warning: {', '.join(present)} is there but {backend} does not use it; requirements-gpu.txt installs "
+              "what TensorFlow needs for it", file=sys.stderr)
+
+
+def _tensorflow_gpus():
+    import tensorflow as tf
+
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.list_physical_devices("GPU")]
+
+
+def _jax_gpus():
+    import jax
+
+    return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+
+
+def _torch_gpus():
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+_FIND_GPUS = {"tensorflow": _tensorflow_gpus, "jax": _jax_gpus, "torch": _torch_gpus}
+
+
+def _limit_tensorflow(fraction):
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    totals = _gpu_memory_mib() if gpus else []
+    for gpu, total in zip(gpus, totals + [None] * len(gpus), strict=False):
+        if total is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        else:
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(total * fraction))
+            tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def _gpu_memory_mib():
+    """Returns the memory of each visible GPU in MiB, or an empty list where that is not known."""
+    return [int(line) for line in _nvidia_smi("--query-gpu=memory.total") if line.isdigit()]
+
+
+def _nvidia_smi(query):
+    """Returns the answer of nvidia-smi for each visible GPU; an empty list where it cannot be asked."""
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "":  # the user hides the GPUs
+        return []
+    if visible:
+        command.append(f"--id={visible}")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []

@@ -1,0 +1,15 @@
+"""What a user may choose from, as plain data: parsers are built from it before Keras or NumPy is loaded."""
+
+SCALES = (2, 3, 4)
+DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
+LOSSES = ("mae", "mse", "charbonnier")
+SCHEDULES = ("step", "cosine")
+CONTENT_LOSSES = ("vgg54", "vgg22")
+BORDER_MODES = ("symmetric", "replicate")  # of bicubic interpolation: newer MATLAB, older MATLAB
+WDSR_PADDINGS = ("symmetric", "same")
+GENERATORS = ("edsr-gen", "sr-resnet")  # networks that end in tanh, as generators of SRGAN do
+NETWORK_SCALES = {"sr-resnet": (4,)}  # of the networks that are not for every scale
+TRAINING_PRECISIONS = ("float32", "bfloat16", "float16")
+INFERENCE_PRECISIONS = ("float32", "bfloat16")
+FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # Keras 2 files and PyTorch checkpoints
+MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
