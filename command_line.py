@@ -182,6 +182,19 @@ def add_device_options(parser):
                         help="largest share of a GPU's memory to take; without effect on a CPU")
 
 
+def prepare_backend(gpu_memory_fraction):
+    """Makes Keras ready for a script: its defaults, the share of each GPU's memory, and a line that names the devices.
+
+    The scripts work NHWC and in float32 whatever a user's keras.json says.
+    """
+    limit_gpu_memory(gpu_memory_fraction)
+    import keras
+
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    report_devices()
+
+
 def limit_gpu_memory(fraction):
     """Lets the Keras backend take at most `fraction` of each GPU's memory; call it before the first computation.
 

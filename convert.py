@@ -79,10 +79,10 @@ def parse_args(argv=None):
 def main(args):
     """Converts images or weights and returns the exit code."""
     if args.command == "weights":
-        from foreign import convert_weights
+        import weights
 
-        return convert_weights(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh,
-                               res_scaling=args.res_scaling)
+        weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
+        return 0
     from datasets import conversion
 
     for folder in args.indir:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
-from command_line import add_device_options, limit_gpu_memory, number, report_devices, run, script_parser
+from command_line import add_device_options, number, prepare_backend, run, script_parser
 
 FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
@@ -81,8 +81,7 @@ def main(args):
 
 def _run(args, jobs):
     """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
-    limit_gpu_memory(args.gpu_memory_fraction)
-    report_devices()
+    prepare_backend(args.gpu_memory_fraction)
     from tqdm import tqdm
 
     from comparison import ComparisonPage

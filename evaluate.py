@@ -18,8 +18,7 @@ from command_line import (
     add_dataset_options,
     add_device_options,
     id_range,
-    limit_gpu_memory,
-    report_devices,
+    prepare_backend,
     run,
     script_parser,
 )
@@ -89,12 +88,9 @@ def main(args):
         make_folder(path.parent)
         if path.is_dir():
             raise UserError(f"{path}: is a folder, not a file to write")
-    limit_gpu_memory(args.gpu_memory_fraction)
-    report_devices()
+    prepare_backend(args.gpu_memory_fraction)
 
-    import reports
-    from evaluation import ImageCache
-    from model import Protocol
+    from evaluation import ImageCache, Protocol, report
 
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
@@ -112,8 +108,8 @@ def main(args):
             print(f"failed: {describe(error)}", file=sys.stderr)
     if not any(result.path for result in results):
         raise UserError(f"{args.indir}: none of its {len(paths)} models could be evaluated")
-    print(reports.table(results, args.ssim))
-    reports.write(results, args, protocol)
+    print(report.table(results, args.ssim))
+    report.write(results, args, protocol)
     return 1 if failed else 0
 
 
@@ -138,10 +134,10 @@ def _find_models(indir):
 
 def _load(path, args, super_resolve):
     """Returns a `SuperResolver` for the model in `path`: `super_resolve`, where that has the same network."""
-    from foreign import load_any
+    import weights
     from super_resolution import SuperResolver
 
-    model = load_any(path)
+    model = weights.load(path)
     if super_resolve is None or not super_resolve.take_over(model):
         super_resolve = SuperResolver(model, self_ensemble=args.self_ensemble)
     if args.scale not in (None, super_resolve.scale):
@@ -163,7 +159,7 @@ def _evaluate(path, args, protocol, super_resolve, samples_of, cache):
     from tqdm import tqdm
 
     from evaluation import Bicubic, measure
-    from reports import Result
+    from evaluation.report import Result
 
     scale = super_resolve.scale
     enlarge = super_resolve if path else Bicubic(scale, args.border_mode if args.images else "symmetric")

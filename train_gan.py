@@ -18,9 +18,8 @@ from command_line import (
     add_training_data_options,
     args_lines,
     check_scale,
-    limit_gpu_memory,
     number,
-    report_devices,
+    prepare_backend,
     resume_args,
     run,
     script_parser,
@@ -87,8 +86,7 @@ def parse_args(argv=None):
 
 def main(args):
     """Trains a generator against a discriminator and returns the exit code."""
-    limit_gpu_memory(args.gpu_memory_fraction)
-    report_devices()
+    prepare_backend(args.gpu_memory_fraction)
     import keras
 
     from training.gan import GANTraining, build_gan, learning_rate_schedules

@@ -40,10 +40,10 @@ def make_photo(path, width, height):
 def save_network(profile, path):
     """Writes a network of a profile at x4 with random weights."""
     import train
-    from model import save_model
+    import weights
     from training.networks import build_models
 
-    save_model(build_models(train.parse_args(["--profile", profile, "--scale", "4"]))[0], path)
+    weights.save(build_models(train.parse_args(["--profile", profile, "--scale", "4"]))[0], path)
 
 
 def child(args):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from evaluation import ImageCache, folder_samples, measure
-from model import Protocol, load_model
+import weights
+from evaluation import ImageCache, Protocol, folder_samples, measure
 from super_resolution import SuperResolver
 
 
@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("model", type=Path)
     args = parser.parse_args()
-    super_resolve = SuperResolver(load_model(args.model))
+    super_resolve = SuperResolver(weights.load(args.model))
     samples = folder_samples(args.images, args.lr_images, super_resolve.scale, "replicate")
     lrs = [sample.load(super_resolve.scale)[1] for sample in samples]
     protocol, cache = Protocol("y", "scale", True), ImageCache()

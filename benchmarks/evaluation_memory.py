@@ -15,8 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import evaluate
-from evaluation import ImageCache
-from model import Protocol, save_model, wdsr_b
+import weights
+from evaluation import ImageCache, Protocol
+from model import wdsr_b
 
 
 def resident_mib():
@@ -38,7 +39,7 @@ def main():
             super_resolve, protocol, memory = None, Protocol("y", "scale", True), []
             for i in range(args.count):
                 path = Path(folder) / f"{i}.keras"
-                save_model(wdsr_b(4, num_filters(i), 4), path)
+                weights.save(wdsr_b(4, num_filters(i), 4), path)
                 super_resolve = evaluate._load(path, options, super_resolve)
                 evaluate._evaluate(path, options, protocol, super_resolve, samples_of, cache)
                 memory.append(resident_mib())

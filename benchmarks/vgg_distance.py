@@ -14,11 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from evaluation import Bicubic, ImageCache, dataset_samples, folder_samples, measure
+import weights
+from evaluation import Bicubic, ImageCache, Protocol, dataset_samples, folder_samples, measure
 from files import write_csv
-from foreign import load_any
 from imaging.image_files import to_uint8
-from model import Protocol
 from super_resolution import SuperResolver
 from training.perceptual import PerceptualValidation, load_features
 
@@ -41,7 +40,7 @@ def main():
     compare = {name: PerceptualValidation(network, samples, args.scale) for name, network in features.items()}
     protocol, cache, rows = Protocol("y", "scale", True), ImageCache(), []
     for path in [None, *args.models]:
-        enlarge = SuperResolver(load_any(path)) if path else Bicubic(args.scale, "replicate")
+        enlarge = SuperResolver(weights.load(path)) if path else Bicubic(args.scale, "replicate")
         scores = measure(enlarge, samples, protocol, with_ssim=True, cache=cache)
         row = {"model": path.name if path else "bicubic", "psnr": round(scores.mean("psnr"), 4),
                "ssim": round(scores.mean("ssim"), 4)}

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from model import Protocol, image_psnr, image_ssim
+from evaluation import Protocol, image_psnr, image_ssim
 
 PROTOCOL = Protocol(channels="y", border="scale", rounded=True)  # of the benchmarks
 BAND_PIXELS = 1 << 20  # compared at once

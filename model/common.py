@@ -1,5 +1,7 @@
 """Layers that the networks share."""
 
+import functools
+
 import keras
 from keras import layers, ops
 
@@ -58,6 +60,29 @@ class SymmetricPadding(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "padding": self.padding}
+
+
+def builder(function):
+    """Lets a function build its network NHWC and in float32, or in mixed precision where that is the policy.
+
+    What a user's keras.json says is set aside while the network is built, and put back.
+    """
+
+    @functools.wraps(function)
+    def build(*args, **kwargs):
+        before = keras.config.image_data_format(), keras.config.floatx(), keras.config.dtype_policy()
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
+        if not before[2].name.startswith("mixed_"):
+            keras.config.set_dtype_policy("float32")
+        try:
+            return function(*args, **kwargs)
+        finally:
+            keras.config.set_image_data_format(before[0])
+            keras.config.set_floatx(before[1])
+            keras.config.set_dtype_policy(before[2])
+
+    return build
 
 
 def image_input():

@@ -3,9 +3,10 @@
 import keras
 from keras import layers
 
-from model.common import PixelShuffle, conv, denormalize, image_input, normalize
+from model.common import PixelShuffle, builder, conv, denormalize, image_input, normalize
 
 
+@builder
 def edsr(scale, num_filters=64, num_res_blocks=8, res_block_scaling=None, tanh_activation=False):
     """Builds EDSR (figure 3 of the paper). RGB (N, H, W, 3) in [0, 255] in, (N, H scale, W scale, 3) out.
 
@@ -33,6 +34,11 @@ def edsr(scale, num_filters=64, num_res_blocks=8, res_block_scaling=None, tanh_a
     else:
         sr = denormalize(x)
     return keras.Model(lr, sr, name="edsr")
+
+
+def edsr_gen(scale, num_filters=64, num_res_blocks=8, res_block_scaling=None):
+    """Builds EDSR that ends in tanh, a generator of SRGAN; the arguments are those of `edsr`."""
+    return edsr(scale, num_filters, num_res_blocks, res_block_scaling, tanh_activation=True)
 
 
 def upsample(x, scale, num_filters):

@@ -1,10 +1,6 @@
-"""Peak signal-to-noise ratio and structural similarity of super-resolved images, for training and for evaluation."""
+"""Peak signal-to-noise ratio as a metric of training."""
 
-from typing import NamedTuple
-
-import numpy as np
 from keras import ops
-from skimage.metrics import structural_similarity
 
 
 def crop_margin(hr, sr):
@@ -29,66 +25,3 @@ def psnr(hr, sr):
     hr, sr = ops.cast(hr, "float32"), ops.cast(sr, "float32")
     mse = ops.mean(ops.square(crop_margin(hr, sr) - sr), axis=(1, 2, 3))
     return 10 * ops.log10(255.0**2 / mse)
-
-
-class Protocol(NamedTuple):
-    """How two images are compared: which channels, without which border, rounded or not.
-
-    The defaults are the protocol of the original suite's published figures.
-
-    Attributes:
-        channels: 'rgb', or 'y' for `y_channel`, which is computed of the (rounded) RGB image and itself not rounded.
-        border: pixels removed on every side: a number, or one that depends on the scale: 'scale' or 'scale+6'.
-        rounded: whether `sr` is rounded half up and clipped to whole numbers in [0, 255] first.
-    """
-
-    channels: str = "rgb"
-    border: str = "0"
-    rounded: bool = False
-
-    def prepare(self, image, scale):
-        """Returns what is compared of an image (H, W, 3) in [0, 255], as float32 (H', W', channels)."""
-        border = self.border_pixels(scale)
-        image = np.asarray(image)[border:image.shape[0] - border, border:image.shape[1] - border]
-        is_whole = image.dtype == np.uint8
-        image = image.astype(np.float32)
-        if self.rounded and not is_whole:
-            image += 0.5
-            np.floor(image, out=image)
-            np.clip(image, 0, 255, out=image)
-        return y_channel(image)[..., None] if self.channels == "y" else image
-
-    def border_pixels(self, scale):
-        """Returns the border to be removed at a scale, in pixels."""
-        return sum(scale if term == "scale" else int(term) for term in str(self.border).split("+"))
-
-    def __str__(self):
-        channels = {"y": "Y channel", "rgb": "RGB"}[self.channels]
-        rounding = "rounded" if self.rounded else "neither clipped nor rounded"
-        return f"{channels}, border of {self.border} pixels removed, {rounding}"
-
-
-def image_psnr(hr, sr):
-    """Returns the PSNR in dB of two images (H, W, C) in [0, 255]; infinite where they are equal."""
-    difference = (hr - sr).ravel()
-    mse = float(np.einsum("i,i", difference, difference, dtype=np.float64)) / difference.size
-    return float("inf") if mse == 0 else float(10 * np.log10(255.0**2 / mse))
-
-
-def image_ssim(hr, sr):
-    """Returns the mean SSIM of two images (H, W, C) in [0, 255], the mean over the channels.
-
-    Wang et al. 2004: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, only where the window fits.
-    Images smaller than the window give nan.
-    """
-    if min(hr.shape[:2]) < 11:
-        return float("nan")
-    hr, sr = hr.astype(np.float64), sr.astype(np.float64)
-    return float(structural_similarity(hr, sr, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-                                       data_range=255, channel_axis=-1))
-
-
-def y_channel(image):
-    """Returns the luma, in [16, 235], of RGB images (..., 3) in [0, 255]: BT.601, as MATLAB's rgb2ycbcr."""
-    red, green, blue = (image[..., channel] for channel in range(3))
-    return 16 + red * (65.481 / 255) + green * (128.553 / 255) + blue * (24.966 / 255)

@@ -3,16 +3,19 @@
 import keras
 from keras import layers
 
-from model.common import PACKAGE, PixelShuffle, conv, image_input
+from model.common import PACKAGE, PixelShuffle, builder, conv, image_input
 
 LEAKY_SLOPE = 0.2  # section 2.1.1
 
 
-def sr_resnet(num_filters=64, num_res_blocks=16):
-    """Builds SRResNet, the generator of figure 4, for scale 4.
+@builder
+def sr_resnet(scale=4, num_filters=64, num_res_blocks=16):
+    """Builds SRResNet, the generator of figure 4; the paper has it for scale 4 only.
 
     RGB (N, H, W, 3) in [0, 255] in, (N, 4 H, 4 W, 3) in [0, 255] out (tanh, scaled from [-1, 1]).
     """
+    if scale != 4:
+        raise ValueError(f"scale {scale} is not supported by SRResNet: choose 4")
     lr = image_input()
     x = layers.Rescaling(1 / 255, name="normalize", dtype="float32")(lr)
     x = head = _prelu(conv(x, num_filters, 9, "head"), "head_prelu")
@@ -28,6 +31,7 @@ def sr_resnet(num_filters=64, num_res_blocks=16):
     return keras.Model(lr, sr, name="sr_resnet")
 
 
+@builder
 def discriminator(hr_size=96, num_filters=64):
     """Builds the discriminator of figure 4: images (N, hr_size, hr_size, 3) in [0, 255] in, logits (N, 1) out.
 
@@ -75,6 +79,7 @@ class VGGPreprocessing(layers.Layer):
         return input_shape
 
 
+@builder
 def _vgg(layer_name, weights):
     vgg = keras.applications.VGG19(include_top=False, weights=weights, input_shape=(None, None, 3))
     features = keras.Model(vgg.input, vgg.get_layer(layer_name).output)

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from model.common import PixelShuffle, SymmetricPadding, conv, denormalize, image_input, normalize
+from model.common import PixelShuffle, SymmetricPadding, builder, conv, denormalize, image_input, normalize
 
 PADDINGS = ("symmetric", "valid", "same")
 MARGIN = 2  # LR pixels that the 'valid' outer convolutions of each path take off every side
@@ -41,6 +41,7 @@ def wdsr_b(scale, num_filters=32, num_res_blocks=8, res_block_expansion=6, res_b
                  padding)
 
 
+@builder
 def _wdsr(name, res_block, scale, num_filters, num_res_blocks, expansion, scaling, padding):
     if padding not in PADDINGS:
         raise ValueError(f"padding {padding} is not supported: choose {', '.join(PADDINGS)}")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pretrained
+import weights
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
 from errors import UserError
-from foreign import load_any
-from model import mixed_bfloat16
+from super_resolution.precision import mixed_bfloat16
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
 
@@ -33,7 +33,7 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     if precision not in INFERENCE_PRECISIONS:
         raise UserError(f"precision {precision} is not supported: choose {' or '.join(INFERENCE_PRECISIONS)}")
     path = _path(model, scale)
-    network = load_any(path)
+    network = weights.load(path)
     if precision == "bfloat16":
         network = mixed_bfloat16(network)
     super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem)

@@ -5,10 +5,11 @@ import numpy as np
 from PIL import Image
 
 from errors import UserError
-from model import model_scale, split_tail
 from super_resolution.forward import cut_network, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
+from super_resolution.reach import split_tail
 from super_resolution.tiles import check_tile_size, largest_tile, tiles
+from weights import model_scale
 
 JAX_TILE = 192  # LR pixels, at least
 JAX_TILE_HALOS = 6  # a tile is at least that many halos wide: 4 x 4 of its 6 x 6 are new

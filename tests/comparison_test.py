@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+import weights
 from comparison import Comparison, comparison_figure, find_hr, load_hr
 from comparison.regions import Region, bicubic, most_detailed
 from comparison.scores import PROTOCOL, banded_scores
 from errors import UserError
-from evaluation import Bicubic, Sample, measure
+from evaluation import Bicubic, Sample, image_psnr, image_ssim, measure
 from imaging.image_files import read_image
 from imaging.resize import imresize
-from model import image_psnr, image_ssim, load_model
 from super_resolution import SuperResolver
 from tests.conftest import ROOT, make_photo, save_photo
 
@@ -154,7 +154,7 @@ def test_a_huge_image_takes_little_memory():
 def test_labels_are_what_evaluate_finds(test_data):
     hr_path = test_data / "testsets" / "Set5" / "baby.png"
     lr_path = test_data / "testsets" / "LR_bicubic" / "Set5" / "X4" / "baby_LRBI_x4.png"
-    super_resolve, lr = SuperResolver(load_model(ROOT / "pretrained" / "wdsr-b-8-x4.keras")), read_image(lr_path)
+    super_resolve, lr = SuperResolver(weights.load(ROOT / "pretrained" / "wdsr-b-8-x4.keras")), read_image(lr_path)
     hr = load_hr(find_hr([lr_path], hr_path.parent)[lr_path], lr.shape, 4)
     comparison = Comparison(lr, super_resolve.enlarge(lr), 4, "baby.png", "wdsr-b-8-x4", hr)
     figure = comparison_figure(comparison)

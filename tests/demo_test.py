@@ -10,10 +10,11 @@ from PIL import Image
 from tqdm import tqdm
 
 import demo
+import weights
 from imaging.image_files import read_image, to_uint8
 from imaging.photos import Photo, read_photo, write_photo
 from imaging.resize import imresize
-from model import edsr, load_model, save_model
+from model import edsr
 from super_resolution import SuperResolver, batch, load
 from super_resolution.batch import Batch, plan
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo
@@ -24,7 +25,7 @@ from tests.odd_files import Read, odd_files
 @pytest.fixture
 def model_path(tmp_path):
     """A model for scale 3 in a file."""
-    save_model(edsr(3, num_filters=4, num_res_blocks=1), tmp_path / "model.keras")
+    weights.save(edsr(3, num_filters=4, num_res_blocks=1), tmp_path / "model.keras")
     return tmp_path / "model.keras"
 
 
@@ -34,7 +35,7 @@ def test_every_image_is_super_resolved_and_rounded(run_main, model_path, tmp_pat
     code, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path)
     assert code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-sr.png", "b-sr.PNG", "c-sr.bmp"]
-    super_resolve = SuperResolver(load_model(model_path))
+    super_resolve = SuperResolver(weights.load(model_path))
     for name in ("a.png", "b.PNG", "c.bmp"):
         source, target = tmp_path / "in" / name, tmp_path / "out" / f"{name[0]}-sr{name[1:]}"
         expected = to_uint8(super_resolve(read_image(source)))

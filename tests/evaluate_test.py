@@ -7,11 +7,12 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 import evaluate
+import weights
 from errors import UserError
 from evaluation import folder_samples
 from imaging.image_files import read_image
 from imaging.resize import downscale
-from model import edsr, save_model, wdsr_b
+from model import edsr, wdsr_b
 from tests.conftest import assert_one_line_error, make_photo, save_photo, to_numpy
 
 
@@ -22,7 +23,7 @@ def models(tmp_path):
     for seed, name in enumerate(("epoch-001.keras", "below/epoch-002.keras")):
         keras.utils.set_random_seed(seed)
         networks[name] = wdsr_b(2, num_filters=4, num_res_blocks=1)
-        save_model(networks[name], tmp_path / "models" / name)
+        weights.save(networks[name], tmp_path / "models" / name)
     return tmp_path / "models", networks
 
 
@@ -54,7 +55,7 @@ def test_a_nan_is_null_and_never_the_best(run_main, models, dataset, tmp_path):
     indir, networks = models
     broken = networks["epoch-001.keras"]
     broken.set_weights([weight * np.nan for weight in broken.get_weights()])
-    save_model(broken, indir / "broken.keras")
+    weights.save(broken, indir / "broken.keras")
     _, out, _ = run_main(evaluate, "-d", dataset, "-i", indir, "-o", tmp_path / "eval.json")
     assert json.loads((tmp_path / "eval.json").read_text())["broken.keras"] is None
     assert "nan for model" in out
@@ -149,7 +150,7 @@ def test_the_self_ensemble_changes_the_figures(run_main, models, photos, tmp_pat
 
 def test_many_models_of_several_kinds_are_evaluated_without_a_warning(run_main, photos, tmp_path):
     for i in range(7):
-        save_model(edsr(2, num_filters=2 + i, num_res_blocks=1), tmp_path / "models" / f"{i}.keras")
+        weights.save(edsr(2, num_filters=2 + i, num_res_blocks=1), tmp_path / "models" / f"{i}.keras")
     code, out, err = run_main(evaluate, "--images", photos, "-i", tmp_path / "models", "-o", tmp_path / "e.json")
     assert code == 0
     assert "retracing" not in out + err
@@ -183,8 +184,7 @@ def test_pairs_that_do_not_fit_are_named(run_main, models, photos, tmp_path):
 
 @pytest.mark.parametrize(("scale", "psnr", "ssim"), [(2, 33.674, 0.9303), (3, 30.405, 0.8689), (4, 28.430, 0.8111)])
 def test_bicubic_gets_its_known_figures_on_set5(test_data, scale, psnr, ssim):
-    from evaluation import Bicubic, measure
-    from model import Protocol
+    from evaluation import Bicubic, Protocol, measure
 
     for lr_folder in (None, test_data / "testsets" / "LR_bicubic" / "Set5"):
         samples = folder_samples(test_data / "testsets" / "Set5", lr_folder, scale, "replicate")

@@ -18,14 +18,15 @@ import pytest
 import demo
 import evaluate
 import train_gan
-from model import discriminator, edsr, load_model, save_model, sr_resnet
+import weights
+from model import discriminator, edsr, sr_resnet
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo, to_numpy
 from tests.golden_cases import adversarial_steps, set_weights
 from tests.resume_test import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
 from training.gan import GANTraining, label_entropy
 
-GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 1),
+GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
               "edsr-gen": functools.partial(edsr, 4, 4, 1, tanh_activation=True)}
 
 once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the same on every backend, and takes long")
@@ -234,13 +235,13 @@ def test_a_killed_run_is_resumed_exactly(dataset, uninterrupted, tmp_path, vgg_f
 
 @once
 def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path):
-    pretrained = sr_resnet(4, 1)
-    save_model(pretrained, tmp_path / "pretrained.keras")
+    pretrained = sr_resnet(4, 4, 1)
+    weights.save(pretrained, tmp_path / "pretrained.keras")
     (_, out, _), run = train_tiny("--pretrained-model", tmp_path / "pretrained.keras", "--epochs", 1,
                                   "--generator-learning-rate", 1e-12)
     assert "copied the weights of" in out
     assert "not copied" not in out
-    trained = load_model(run / "models" / "generator-epoch-001.keras")
+    trained = weights.load(run / "models" / "generator-epoch-001.keras")
     for ours, theirs in zip(trained.trainable_variables, pretrained.trainable_variables, strict=True):
         assert to_numpy(ours) == pytest.approx(to_numpy(theirs), abs=1e-6)
 
@@ -253,7 +254,7 @@ def test_every_scale_content_loss_and_precision_trains(train_tiny, argv):
     (code, _, err), run = train_tiny("--epochs", 1, *argv)
     assert code == 0, err
     (path,) = (run / "models").glob("*.keras")
-    assert {variable.dtype for variable in load_model(path).variables} == {"float32"}
+    assert {variable.dtype for variable in weights.load(path).variables} == {"float32"}
 
 
 @pytest.mark.parametrize(("argv", "message"), [

@@ -21,12 +21,12 @@ NETWORKS = {
     "wdsr-a-x4": partial(wdsr_a, 4, 6, 2),
     "wdsr-b-x3": partial(wdsr_b, 3, 6, 2),
     "wdsr-b-same-x2": partial(wdsr_b, 2, 6, 1, padding="same"),
-    "sr-resnet-x4": partial(sr_resnet, 6, 1),
+    "sr-resnet-x4": partial(sr_resnet, 4, 6, 1),
 }
 TRAINED = {  # network, scale, optimizer, loss
     "edsr": (partial(edsr, 2, 8, 2), 2, keras.optimizers.Adam, "mae"),
     "wdsr-b": (partial(wdsr_b, 3, 8, 2, padding="valid"), 3, AdamWithWeightnorm, "mae"),
-    "sr-resnet": (partial(sr_resnet, 8, 1), 4, keras.optimizers.Adam, "mse"),
+    "sr-resnet": (partial(sr_resnet, 4, 8, 1), 4, keras.optimizers.Adam, "mse"),
 }
 
 
@@ -92,7 +92,7 @@ def adversarial_steps(generator):
 
 def adversarial_losses():
     """Returns the losses of 10 steps of a generator; its discriminator's steps are between them."""
-    generator_step, discriminator_step = adversarial_steps(sr_resnet(6, 1))
+    generator_step, discriminator_step = adversarial_steps(sr_resnet(4, 6, 1))
     values = []
     for step in range(10):
         hr = np.stack([make_photo(16, 16, seed=7 * step + i) for i in range(4)]).astype("float32")

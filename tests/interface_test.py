@@ -9,12 +9,14 @@ import pytest
 from PIL import Image
 
 import pretrained
+import weights
 from errors import UserError
 from imaging.image_files import read_image
 from imaging.resize import imresize
 from imaging.rounding import round_half_up
-from model import receptive_radius, save_model, wdsr_b
+from model import wdsr_b
 from super_resolution import SuperResolver, load
+from super_resolution.reach import receptive_radius
 from super_resolution.tiles import default_memory
 from tests.conftest import ROOT, make_photo
 from tests.golden_cases import NETWORKS, set_weights
@@ -176,7 +178,7 @@ def test_five_lines_enlarge_a_photo(tmp_path):
 
 
 def test_models_are_loaded_by_name_file_and_scale(tmp_path):
-    save_model(wdsr_b(2, 4, 1), tmp_path / "mine.keras")
+    weights.save(wdsr_b(2, 4, 1), tmp_path / "mine.keras")
     assert load(tmp_path / "mine.keras").scale == 2
     assert load(str(tmp_path / "mine.keras"), 2).scale == 2
     assert load(scale=4).model.get_config() == load("wdsr-b-8-x4").model.get_config()
@@ -191,7 +193,7 @@ def test_foreign_files_are_loaded(test_data):
 
 
 def test_wrong_models_scales_and_precisions_are_named(tmp_path):
-    save_model(wdsr_b(2, 4, 1), tmp_path / "mine.keras")
+    weights.save(wdsr_b(2, 4, 1), tmp_path / "mine.keras")
     for arguments, message in (
             (("wdsr-c",), "wdsr-c is none of the shipped models: choose .*wdsr-b-8-x4"),
             ((None, 5), "no shipped model for scale 5: choose .*4"),

@@ -41,6 +41,13 @@ def test_the_ground_floor_imports_the_standard_library_and_itself():
         assert top - ground <= set(sys.stdlib_module_names), name
 
 
+def test_networks_and_optimizer_import_nothing_else_of_ours():
+    ours = {path.stem if path.parent == ROOT else path.parent.name for path in modules()}
+    for package in ("model", "optimizer"):
+        for path in (ROOT / package).glob("*.py"):
+            assert not {name.split(".")[0] for name in imports(path)} & (ours - {package}), path
+
+
 def test_model_and_optimizer_do_not_import_each_other():
     for package, other in (("model", "optimizer"), ("optimizer", "model")):
         for path in (ROOT / package).glob("*.py"):
@@ -50,11 +57,11 @@ def test_model_and_optimizer_do_not_import_each_other():
 def test_packages_import_no_package_above_them():
     above = {"datasets": {"model", "optimizer", "training", "data", "super_resolution"},
              "imaging": {"model", "training", "datasets", "super_resolution"},
-             "model": {"training", "datasets", "data", "foreign", "super_resolution"},
-             "foreign": {"training", "datasets", "data", "optimizer", "imaging", "super_resolution"},
-             "comparison": {"training", "datasets", "data", "optimizer", "foreign", "super_resolution"},
+             "model": {"training", "datasets", "data", "weights", "super_resolution"},
+             "weights": {"training", "datasets", "data", "optimizer", "imaging", "evaluation", "super_resolution"},
+             "comparison": {"training", "datasets", "data", "optimizer", "weights", "super_resolution"},
              "optimizer": {"training", "datasets", "data", "super_resolution"},
-             "pretrained": {"keras", "numpy", "model", "imaging", "foreign", "super_resolution"},
+             "pretrained": {"keras", "numpy", "model", "imaging", "weights", "super_resolution"},
              "super_resolution": {"training", "datasets", "data", "optimizer", "evaluation"}}
     for package, forbidden in above.items():
         for path in (ROOT / package).glob("*.py"):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
+from evaluation import Protocol, image_psnr, image_ssim, y_channel
 from imaging.image_files import read_image
-from model import LOSSES, Protocol, crop_margin, image_psnr, image_ssim, pixel_loss, psnr, y_channel
+from model import LOSSES, crop_margin, pixel_loss, psnr
 from tests.conftest import make_photo, to_numpy
 
 

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from model import discriminator, edsr, model_scale, save_model, sr_resnet, vgg_22, vgg_54, wdsr_a, wdsr_b
+import weights
+from model import discriminator, edsr, sr_resnet, vgg_22, vgg_54, wdsr_a, wdsr_b
 from tests.conftest import ROOT, make_photo, to_numpy
 
 SMALL = {
@@ -57,7 +58,7 @@ def test_every_size_is_enlarged_by_the_scale(name, scale):
     if name == "sr-resnet" and scale != 4:
         pytest.skip("SRResNet is a network for scale 4")
     model = SMALL[name](scale)
-    assert model_scale(model) == scale
+    assert weights.model_scale(model) == scale
     for height, width in ((1, 1), (1, 7), (2, 1), (9, 5)):
         sr = forward(model, height, width)
         assert sr.shape == (1, height * scale, width * scale, 3)
@@ -67,14 +68,14 @@ def test_every_size_is_enlarged_by_the_scale(name, scale):
 @pytest.mark.parametrize("name", SMALL)
 def test_a_saved_model_loads_in_safe_mode_with_the_same_output(name, tmp_path):
     model = SMALL[name](4)
-    save_model(model, tmp_path / "model.keras")
+    weights.save(model, tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert np.array_equal(forward(loaded, 9, 7), forward(model, 9, 7))
     assert not loaded.compiled
 
 
 def test_importing_model_is_all_that_loading_needs(tmp_path):
-    save_model(SMALL["wdsr-b"](2), tmp_path / "model.keras")
+    weights.save(SMALL["wdsr-b"](2), tmp_path / "model.keras")
     code = "import sys, keras, model; print(keras.saving.load_model(sys.argv[1]).name)"
     output = subprocess.run([sys.executable, "-c", code, tmp_path / "model.keras"], cwd=ROOT, capture_output=True,
                             text=True)
@@ -153,3 +154,13 @@ def test_vgg_features_are_those_of_keras_vgg19():
 
 def test_the_discriminator_returns_one_logit_an_image():
     assert to_numpy(discriminator(32)(np.zeros((2, 32, 32, 3), "float32"))).shape == (2, 1)
+
+
+def test_importing_model_loads_no_image_library_and_sets_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16"}')
+    code = ("import sys, keras; before = set(sys.modules); import model; loaded = set(sys.modules) - before; "
+            "print(keras.config.image_data_format(), keras.config.floatx(), "
+            "sorted({name.split('.')[0] for name in loaded} & {'skimage', 'scipy', 'PIL', 'pyvips'}))")
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                            env={**os.environ, "KERAS_HOME": str(tmp_path)})
+    assert output.stdout.split() == ["channels_first", "float16", "[]"], output.stderr

@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 
+from evaluation import image_psnr
 from imaging.image_files import read_image
-from model import image_psnr, mixed_bfloat16
 from super_resolution import SuperResolver, load
+from super_resolution.precision import mixed_bfloat16
 from tests.conftest import ROOT, make_photo
 from tests.golden_cases import NETWORKS, set_weights
 

@@ -6,8 +6,9 @@ import pytest
 
 from errors import UserError
 from imaging.image_files import to_uint8
-from model import PixelShuffle, edsr, largest_layer, receptive_radius, split_tail, wdsr_b
+from model import PixelShuffle, edsr, wdsr_b
 from super_resolution import SuperResolver
+from super_resolution.reach import largest_layer, receptive_radius, split_tail
 from super_resolution.tiles import COPIES, even_tile_size, tile_spans
 from tests.conftest import make_photo
 from tests.golden_cases import NETWORKS, set_weights

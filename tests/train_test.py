@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import train
+from command_line import args_lines
 from model import wdsr_b
 from tests.conftest import assert_one_line_error, make_photo
-from training.workspace import command_line
 
 TINY = ["--num-filters", 5, "--num-res-blocks", 1, "--patch-size", 12, "--batch-size", 4, "--iterations-per-epoch", 3,
         "--validation-steps", 2, "--epochs", 2]
@@ -122,7 +122,7 @@ def test_args_txt_reads_back_as_the_same_arguments(train_tiny):
     _, run = train_tiny(*argv)
     lines = (run / "args.txt").read_text().splitlines()
     args = train.parse_args(lines)
-    assert command_line(train.parser(), args) == lines
+    assert args_lines(train.parser(), args) == lines
     assert (args.training_images, args.weightnorm, args.benchmark, args.res_scaling, args.model) == (
         [2, 3, 4, 5], False, True, 0.5, "wdsr-a")
 

@@ -8,7 +8,8 @@ import numpy as np
 from keras.optimizers import schedules
 from tqdm import tqdm
 
-from model import discriminator, edsr, save_model, sr_resnet
+import weights
+from model import build_network, discriminator
 from super_resolution import SuperResolver
 from training.adversarial import DiscriminatorStep, GeneratorStep
 from training.loop import Training
@@ -31,9 +32,10 @@ def build_gan(args, learning_rates):
 
     `learning_rates` are `learning_rate_schedules`.
     """
-    inference = _build_generator(args)
+    size = {"num_filters": args.num_filters, "num_res_blocks": args.num_res_blocks}
+    inference = build_network(args.generator, args.scale, **size)
     keras.config.set_dtype_policy(POLICIES[args.precision])
-    generator = _build_generator(args)
+    generator = build_network(args.generator, args.scale, **size)
     judge = discriminator(args.hr_patch_size, args.discriminator_filters)
     features = load_features(args.content_loss, args.vgg_weights)
     keras.config.set_dtype_policy("float32")
@@ -108,7 +110,7 @@ class GANTraining(Training):
         self.inference_model.set_weights(self.generator_step.generator.get_weights())
         logs = {name: total / self.iterations_per_epoch for name, total in self.progress["train_logs"].items()}
         logs |= self.validate(self.super_resolve, self.interrupts.watched)
-        save_model(self.inference_model, self.workspace.models_dir / f"generator-epoch-{epoch + 1:03d}.keras")
+        weights.save(self.inference_model, self.workspace.models_dir / f"generator-epoch-{epoch + 1:03d}.keras")
         self._warn(logs["discriminator_loss_real"] + logs["discriminator_loss_fake"])
         step = epoch * self.iterations_per_epoch
         return logs | {f"{name}_learning_rate": float(keras.ops.convert_to_numpy(schedule(step)))
@@ -136,10 +138,3 @@ def label_entropy(noise):
     label = noise * (np.arange(1000) + 0.5) / 1000
     entropy = -label * np.log(np.maximum(label, 1e-30)) - (1 - label) * np.log(np.maximum(1 - label, 1e-30))
     return float(entropy.mean())
-
-
-def _build_generator(args):
-    size = {"num_filters": args.num_filters, "num_res_blocks": args.num_res_blocks}
-    if args.generator == "sr-resnet":
-        return sr_resnet(**size)
-    return edsr(args.scale, tanh_activation=True, **size)

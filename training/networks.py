@@ -3,7 +3,7 @@
 import keras
 from keras.optimizers import schedules
 
-from model import edsr, pixel_loss, psnr, sr_resnet, wdsr_a, wdsr_b
+from model import build_network, pixel_loss, psnr
 from optimizer import AdamWithWeightnorm, WarmUp
 from training.workspace import build_variables
 
@@ -44,14 +44,8 @@ def learning_rate_schedule(args):
 
 
 def _build(args, padding):
-    size = {"num_filters": args.num_filters, "num_res_blocks": args.num_res_blocks}
-    if args.model == "sr-resnet":
-        return sr_resnet(**size)
-    size["res_block_scaling"] = args.res_scaling
-    if args.model in ("edsr", "edsr-gen"):
-        return edsr(args.scale, tanh_activation=args.model == "edsr-gen", **size)
-    builder = {"wdsr-a": wdsr_a, "wdsr-b": wdsr_b}[args.model]
-    return builder(args.scale, res_block_expansion=args.res_expansion, padding=padding, **size)
+    return build_network(args.model, args.scale, num_filters=args.num_filters, num_res_blocks=args.num_res_blocks,
+                         res_block_expansion=args.res_expansion, res_block_scaling=args.res_scaling, padding=padding)
 
 
 def jit_compile():

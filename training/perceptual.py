@@ -5,9 +5,10 @@ import numpy as np
 
 from datasets.patches import central_patches
 from errors import UserError
-from foreign.hdf5 import read_hdf5
-from model import image_psnr, vgg_22, vgg_54
+from evaluation import image_psnr
+from model import vgg_22, vgg_54
 from training.adversarial import feature_distance
+from weights.hdf5 import read_hdf5
 
 FEATURES = {"vgg54": vgg_54, "vgg22": vgg_22}
 CROP_SIZE = 224  # HR pixels, at most

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from model import save_model
+import weights
 from super_resolution import SuperResolver
 from training.loop import Training
 from training.monitoring import StepMonitor
@@ -62,7 +62,7 @@ class PixelTraining(Training):
         if is_best:
             self.progress["best_psnr"] = psnr
         if epoch > self.save_after_epoch and (is_best or not self.save_best_only):
-            save_model(self.inference_model, self.workspace.models_dir / f"epoch-{epoch:03d}-psnr-{psnr:.4f}.keras")
+            weights.save(self.inference_model, self.workspace.models_dir / f"epoch-{epoch:03d}-psnr-{psnr:.4f}.keras")
 
 
 @contextlib.contextmanager
@@ -73,11 +73,11 @@ def averaged_weights(network):
         yield
         return
     variables = optimizer._trainable_variables
-    weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    trained = [keras.ops.convert_to_numpy(variable) for variable in variables]
     for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
         variable.assign(keras.ops.convert_to_numpy(average))  # a copy: JAX must not hold one array in two variables
     try:
         yield
     finally:
-        for variable, weight in zip(variables, weights, strict=True):
-            variable.assign(weight)
+        for variable, value in zip(variables, trained, strict=True):
+            variable.assign(value)

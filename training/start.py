@@ -1,8 +1,7 @@
 """The beginning of a run: new, from a pretrained model, or where an earlier one ended; and its end."""
 
+import weights
 from errors import UserError
-from foreign import load_any
-from model import copy_weights
 from optimizer import data_based_initialization
 from training.loop import new_progress
 from training.monitoring import Interrupted, Interrupts
@@ -72,7 +71,7 @@ def run_to_the_end(training, log, script):
 
 def _copy_pretrained(path, network):
     """Copies the weights of the model `path` to `network`, layer by layer, and says what could not be copied."""
-    copied, skipped = copy_weights(load_any(path), network)
+    copied, skipped = weights.copy(weights.load(path), network)
     print(f"{path}: copied the weights of {len(copied)} layers"
           + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
 

@@ -1,7 +1,6 @@
 """Validating a training after each epoch."""
 
-from evaluation import DIV2KSample, measure
-from model import Protocol
+from evaluation import DIV2KSample, Protocol, measure
 from training.monitoring import InterruptCheck
 
 

@@ -1,40 +1,37 @@
 """From named tensors to a network of ours: its sizes are read off the shapes, and every tensor must fit."""
 
+import functools
+
 from choices import SCALES
 from errors import UserError
-from model import edsr, sr_resnet, wdsr_a, wdsr_b
+from model import build_network
 
-BLOCK_LAYERS = {  # the layers of a residual block that have weights
-    "wdsr-a": ("expand", "conv"),
-    "wdsr-b": ("expand", "reduce", "conv"),
-    "edsr": ("conv_1", "conv_2"),
-    "sr-resnet": ("conv_1", "bn_1", "prelu", "conv_2", "bn_2"),
-}
+MAX_FILTERS = 512  # between the blocks: twice those of the largest EDSR
+MAX_EXPANDED = 8192  # filters inside a block
+
+
+@functools.cache
+def block_layers(kind):
+    """Returns the names of the layers of a residual block that have weights, in their order, such as 'conv_1'."""
+    network = build_network(kind, 4, num_filters=5, num_res_blocks=1)  # their names do not depend on its sizes
+    return tuple(name.removeprefix("block_1_") for name in _weighted_layers(network) if name.startswith("block_1_"))
 
 
 def layer_shapes(kind, scale, num_filters, num_res_blocks, expansion):
-    """Returns the shapes of the weights of each layer of a network, by name, from the input to the output."""
-    f, out = num_filters, 3 * scale**2
-    wide, low_rank = f * expansion, int(f * 0.8)  # 0.8: the linear low-rank convolution of WDSR's section 3.2
-    block = {"wdsr-a": (_conv(3, f, wide), _conv(3, wide, f)),
-             "wdsr-b": (_conv(1, f, wide), _conv(1, wide, low_rank), _conv(3, low_rank, f)),
-             "edsr": (_conv(3, f, f), _conv(3, f, f)),
-             "sr-resnet": (_conv(3, f, f), [(f,)] * 4, [(1, 1, f)], _conv(3, f, f), [(f,)] * 4)}[kind]
-    shapes = {"head": _conv(9 if kind == "sr-resnet" else 3, 3, f)}
-    if kind == "sr-resnet":
-        shapes["head_prelu"] = [(1, 1, f)]
-    for i in range(1, num_res_blocks + 1):
-        shapes |= {f"block_{i}_{name}": shape for name, shape in zip(BLOCK_LAYERS[kind], block, strict=True)}
-    if kind.startswith("wdsr"):
-        return shapes | {"tail": _conv(3, f, out), "skip": _conv(5, 3, out)}
-    shapes["body_end"] = _conv(3, f, f)
-    if kind == "sr-resnet":
-        shapes["body_end_bn"] = [(f,)] * 4
-    for i, factor in enumerate((2, 2) if scale == 4 else (scale,), start=1):
-        shapes[f"upsample_{i}"] = _conv(3, f, f * factor**2)
-        if kind == "sr-resnet":
-            shapes[f"upsample_{i}_prelu"] = [(1, 1, f)]
-    return shapes | {"tail": _conv(9 if kind == "sr-resnet" else 3, f, 3)}
+    """Returns the shapes of the weights of each layer, by name, as the network itself has them.
+
+    A network of one block is built, since all blocks are alike.
+    """
+    network = build_network(kind, scale, num_filters=num_filters, num_res_blocks=1, res_block_expansion=expansion)
+    one_block = _weighted_layers(network)
+    shapes = {}
+    for name, layer_shapes in one_block.items():
+        if not name.startswith("block_1_"):
+            shapes[name] = layer_shapes
+        elif name == f"block_1_{block_layers(kind)[0]}":
+            shapes |= {f"block_{i}_{part}": one_block[f"block_1_{part}"] for i in range(1, num_res_blocks + 1)
+                       for part in block_layers(kind)}
+    return shapes
 
 
 def read_sizes(path, source):
@@ -52,6 +49,9 @@ def read_sizes(path, source):
         if rest or not expansion:
             raise UserError(f"{path}: tensor {kernel.name} has {kernel.array.shape[-1]} filters, which is no multiple "
                             f"of the {num_filters} between the blocks")
+    if num_filters > MAX_FILTERS or num_filters * expansion > MAX_EXPANDED:
+        raise UserError(f"{path}: claims {num_filters} filters and an expansion of {expansion}: far more than such a "
+                        "network has")
     num_res_blocks = len({name.split("_")[1] for name in layers if name.startswith("block_")})
     return {"kind": source.kind, "scale": _scale(path, source, num_filters), "num_filters": num_filters,
             "num_res_blocks": num_res_blocks, "expansion": expansion}
@@ -83,16 +83,10 @@ def check_fit(path, source, sizes):
 
 def build(source, sizes, padding, tanh, res_scaling):
     """Builds the network and gives it the tensors of `source`, which must fit."""
-    arguments = {"num_filters": sizes["num_filters"], "num_res_blocks": sizes["num_res_blocks"]}
-    scaling = None if res_scaling == 1 else res_scaling
-    if source.kind == "sr-resnet":
-        model = sr_resnet(**arguments)
-    elif source.kind == "edsr":
-        model = edsr(sizes["scale"], **arguments, res_block_scaling=scaling, tanh_activation=tanh)
-    else:
-        builder = wdsr_a if source.kind == "wdsr-a" else wdsr_b
-        model = builder(sizes["scale"], **arguments, res_block_expansion=sizes["expansion"],
-                        res_block_scaling=scaling, padding=padding)
+    kind = "edsr-gen" if source.kind == "edsr" and tanh else source.kind
+    model = build_network(kind, sizes["scale"], num_filters=sizes["num_filters"],
+                          num_res_blocks=sizes["num_res_blocks"], res_block_expansion=sizes["expansion"],
+                          res_block_scaling=None if res_scaling == 1 else res_scaling, padding=padding)
     for name, tensors in source.layers.items():
         model.get_layer(name).set_weights([tensor.array for tensor in tensors])
     return model
@@ -107,8 +101,9 @@ def describe(sizes):
             f"{',' if expansion else ' and'} {sizes['num_filters']} filters{expansion}")
 
 
-def _conv(size, num_inputs, num_filters):
-    return [(size, size, num_inputs, num_filters), (num_filters,)]
+def _weighted_layers(network):
+    """Returns the shapes of the weights of each layer that has some, by its name."""
+    return {layer.name: [tuple(weight.shape) for weight in layer.weights] for layer in network.layers if layer.weights}
 
 
 def _kernel(path, source, name):

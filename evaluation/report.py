@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluation import Scores
+from evaluation.measure import Scores
 from files import write_csv, write_text
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import foreign
+import weights
 from errors import UserError
 from model.common import DIV2K_RGB_MEAN
 from tests.conftest import to_numpy
@@ -110,7 +110,7 @@ def new_norm(module):
 def outputs(theirs, path, **options):
     """Returns the outputs of a network and of its import, both (H, W, 3), of an image with odd sides, and the notes."""
     torch.save(theirs.state_dict(), path)
-    ours, notes = foreign.load_foreign(path, **options)
+    ours, notes = weights.load_foreign(path, **options)
     lr = np.random.default_rng(0).integers(0, 256, (1, 19, 13, 3)).astype("float32")
     with torch.no_grad():
         expected = theirs(torch.from_numpy(lr.transpose(0, 3, 1, 2)))
@@ -131,7 +131,7 @@ def test_an_edsr_on_images_in_0_1_and_with_scaled_residuals_gives_its_output(tmp
     network = EDSR(2, rgb_range=1, scaling=0.1)
     torch.save({"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in network.state_dict().items()}},
                tmp_path / "edsr.pth")
-    model, _ = foreign.load_foreign(tmp_path / "edsr.pth", res_scaling=0.1)
+    model, _ = weights.load_foreign(tmp_path / "edsr.pth", res_scaling=0.1)
     lr = np.random.default_rng(0).integers(0, 256, (1, 7, 5, 3)).astype("float32")
     with torch.no_grad():
         theirs = network(torch.from_numpy(lr.transpose(0, 3, 1, 2) / 255)) * 255
@@ -174,7 +174,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
     canary = tmp_path / "canary"
     torch.save({"head.0.weight": Canary(str(canary))}, tmp_path / "hostile.pt")
     with pytest.raises(UserError, match=r"hostile\.pt: .*other objects than tensors, which are not loaded"):
-        foreign.load_foreign(tmp_path / "hostile.pt")
+        weights.load_foreign(tmp_path / "hostile.pt")
     assert not canary.exists()
 
 
@@ -185,7 +185,7 @@ def test_damaged_checkpoints_are_refused_with_the_cause(tmp_path):
                           ("start.pt", whole[:99])):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=f"{name}: .*damaged"):
-            foreign.load_foreign(tmp_path / name)
+            weights.load_foreign(tmp_path / name)
 
 
 @pytest.mark.parametrize(("edit", "cause"), [
@@ -208,4 +208,4 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, edit, cause):
     edit(state)
     torch.save(state, tmp_path / "edsr.pt")
     with pytest.raises(UserError, match=rf"edsr\.pt: .*{cause}"):
-        foreign.load_foreign(tmp_path / "edsr.pt")
+        weights.load_foreign(tmp_path / "edsr.pt")

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from errors import UserError
-from foreign.tensors import MAX_ELEMENTS, Tensor, to_float32
+from weights.tensors import MAX_ELEMENTS, Tensor, to_float32
 
 MAX_NAMES = 20_000
 HEAP = b"GCOL\1\0\0\0"

@@ -5,7 +5,7 @@ import pickle
 import zipfile
 
 from errors import UserError
-from foreign.tensors import MAX_ELEMENTS, to_float32
+from weights.tensors import MAX_ELEMENTS, to_float32
 
 STATE_KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model")  # where checkpoints keep the weights
 MAX_TENSORS = 20_000

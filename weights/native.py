@@ -1,4 +1,4 @@
-"""Models in and out of files, and the transfer of weights between them."""
+"""Our own model files (.keras), and the transfer of weights between models."""
 
 import zipfile
 from pathlib import Path
@@ -14,13 +14,13 @@ from files import atomic_path
 LOAD_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, EOFError, zipfile.BadZipFile)
 
 
-def save_model(model, path):
+def save(model, path):
     """Writes an uncompiled copy of `model` to `path` (.keras), atomically."""
     with atomic_path(path) as temporary:
         model.save(temporary)
 
 
-def load_model(path):
+def load_native(path):
     """Loads a `.keras` file for inference, in safe mode.
 
     Raises:
@@ -58,7 +58,7 @@ def model_scale(model, path="the model"):
     return scale
 
 
-def copy_weights(source, target):
+def copy(source, target):
     """Copies the weights of each layer of `source` to the layer of the same name in `target`.
 
     Returns:

@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from errors import UserError
-from foreign.checkpoint import read_tensors
-from foreign.tensors import PYTORCH_AXES, Source, Tensor, fold_weight_norm, scaled, shuffle_order
 from model.common import DIV2K_RGB_MEAN
+from weights.checkpoint import read_tensors
+from weights.tensors import PYTORCH_AXES, Source, Tensor, fold_weight_norm, scaled, shuffle_order
 
 BLOCKS = {"edsr": {"0": "conv_1", "2": "conv_2"}, "wdsr-a": {"0": "expand", "2": "conv"},
           "wdsr-b": {"0": "expand", "2": "reduce", "3": "conv"}}

@@ -1,13 +1,12 @@
-"""Loading foreign files: the reader by suffix, what the user says, and a network of ours."""
+"""Other people's files: the reader by suffix, what the user says of them, and a network of ours."""
 
 from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES
 from errors import UserError
-from foreign.keras2 import read_keras2
-from foreign.networks import build, check_fit, describe, read_sizes
-from foreign.pytorch import read_pytorch
-from model import load_model, save_model
+from weights.keras2 import read_keras2
+from weights.networks import build, check_fit, describe, read_sizes
+from weights.pytorch import read_pytorch
 
 OPTIONS = {"padding": "--padding", "tanh": "--tanh", "res_scaling": "--res-scaling"}
 DEFAULTS = {"padding": "same", "tanh": False, "res_scaling": 1}
@@ -49,36 +48,6 @@ def load_foreign(path, padding=None, tanh=None, res_scaling=None):
     if assumed:
         notes.append("assumed, since the file does not say it: " + ", ".join(assumed))
     return build(source, sizes, **settings), notes
-
-
-def load_any(path):
-    """Loads a model for inference: a `.keras` file, or a foreign file, whose notes are printed.
-
-    Raises:
-        UserError: as `model.load_model` and `load_foreign`.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in FOREIGN_SUFFIXES:
-        return load_model(path)
-    network, notes = load_foreign(path)
-    print("\n".join(notes))
-    return network
-
-
-def convert_weights(path, target, **options):
-    """Writes a foreign file as a .keras file, prints the notes, and returns the exit code 0.
-
-    `options` are those of `load_foreign`.
-
-    Raises:
-        UserError: `target` is no .keras file, or `path` cannot be loaded.
-    """
-    if target.suffix != ".keras":
-        raise UserError(f"{target}: give a file to write that ends in .keras")
-    model, notes = load_foreign(path, **options)
-    save_model(model, target)
-    print("\n".join([*notes, f"written: {target}"]))
-    return 0
 
 
 def _settings(path, source, given):

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import convert
-import foreign
+import weights
 from errors import UserError
-from foreign.networks import layer_shapes
-from foreign.tensors import MAX_ELEMENTS
 from imaging.image_files import find_images, read_image, to_uint8
-from model import edsr, load_model, sr_resnet, wdsr_a, wdsr_b
+from model import edsr, sr_resnet, wdsr_a, wdsr_b
 from super_resolution import SuperResolver
 from tests.conftest import assert_one_line_error, make_photo, save_photo, to_numpy
+from weights.networks import layer_shapes
+from weights.tensors import MAX_ELEMENTS
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FILES = [*(f"keras2_x4/{kind}-{blocks}-x4.h5" for kind in ("edsr", "wdsr-a", "wdsr-b") for blocks in (1, 3, 5, 8)),
@@ -32,7 +32,7 @@ NETWORKS = {
     "edsr x2": lambda: edsr(2, 6, 2),
     "edsr x3": lambda: edsr(3, 6, 1),
     "edsr x4": lambda: edsr(4, 6, 3),
-    "sr-resnet x4": lambda: sr_resnet(6, 2),
+    "sr-resnet x4": lambda: sr_resnet(4, 6, 2),
 }
 SHORT_NAMES = {1: ("alpha",), 2: ("kernel", "bias"), 4: ("gamma", "beta", "moving_mean", "moving_variance")}
 
@@ -90,7 +90,7 @@ def edsr_file(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 def test_published_weights_load(test_data, name):
-    model, notes = foreign.load_foreign(test_data / "weights" / name)
+    model, notes = weights.load_foreign(test_data / "weights" / name)
     blocks = 16 if name.startswith("srgan") else int(name.split("-x4")[0].split("-")[-1])
     assert f" x4 of {blocks} block" in notes[0]
     assert model.compute_output_shape((1, 5, 6, 3)) == (1, 20, 24, 3)
@@ -99,7 +99,7 @@ def test_published_weights_load(test_data, name):
 @pytest.mark.parametrize(("name", "expected"), [
     ("srgan_x4/pre_generator.h5", 32.017), ("keras2_x4/edsr-1-x4.h5", 29.721), ("keras2_x4/edsr-3-x4.h5", 30.306)])
 def test_published_weights_have_their_psnr_on_set5(test_data, name, expected):
-    super_resolve = SuperResolver(foreign.load_foreign(test_data / "weights" / name)[0])
+    super_resolve = SuperResolver(weights.load_foreign(test_data / "weights" / name)[0])
     values = []
     for hr_path, lr_path in zip(find_images(test_data / "testsets/Set5"),
                                 find_images(test_data / "testsets/LR_bicubic/Set5/X4"), strict=True):
@@ -113,7 +113,7 @@ def test_published_weights_have_their_psnr_on_set5(test_data, name, expected):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_without_a_configuration_become_the_same_network(tmp_path, name):
     model = randomized(NETWORKS[name]())
-    ours, notes = foreign.load_foreign(write_h5(tmp_path / "weights.h5", layer_arrays(model)))
+    ours, notes = weights.load_foreign(write_h5(tmp_path / "weights.h5", layer_arrays(model)))
     lr = random_image()
     assert np.array_equal(to_numpy(ours(lr)), to_numpy(model(lr)))
     assert f"{name} of " in notes[0]
@@ -124,7 +124,7 @@ def test_weights_without_a_configuration_become_the_same_network(tmp_path, name)
 def test_weight_normalization_is_folded(tmp_path, name, gain, direction):
     model = randomized(NETWORKS[name]())
     arrays = with_weight_norm(layer_arrays(model), gain, direction)
-    ours, notes = foreign.load_foreign(write_h5(tmp_path / "weights.h5", arrays))
+    ours, notes = weights.load_foreign(write_h5(tmp_path / "weights.h5", arrays))
     lr = random_image()
     assert to_numpy(ours(lr)) == pytest.approx(to_numpy(model(lr)), rel=1e-5, abs=1e-3)
     assert "weight normalization is folded into the kernels" in notes
@@ -143,10 +143,10 @@ def test_the_table_of_shapes_is_that_of_the_networks(name):
 def test_what_a_file_does_not_say_is_assumed_aloud_and_can_be_given(tmp_path):
     model = randomized(wdsr_b(2, 6, 2, res_block_scaling=0.4, padding="symmetric"))
     path = write_h5(tmp_path / "weights.h5", layer_arrays(model))
-    _, notes = foreign.load_foreign(path)
+    _, notes = weights.load_foreign(path)
     assert notes[-1] == ("assumed, since the file does not say it: zero padding (--padding), residual scaling 1 "
                          "(--res-scaling)")
-    ours, notes = foreign.load_foreign(path, padding="symmetric", res_scaling=0.4)
+    ours, notes = weights.load_foreign(path, padding="symmetric", res_scaling=0.4)
     lr = random_image()
     assert np.array_equal(to_numpy(ours(lr)), to_numpy(model(lr)))
     assert not [note for note in notes if "assumed" in note]
@@ -154,7 +154,7 @@ def test_what_a_file_does_not_say_is_assumed_aloud_and_can_be_given(tmp_path):
 
 @pytest.mark.parametrize("tanh", [True, False])
 def test_tanh_can_be_given(edsr_file, tanh):
-    model, _ = foreign.load_foreign(edsr_file, tanh=tanh)
+    model, _ = weights.load_foreign(edsr_file, tanh=tanh)
     assert ("tanh" in [layer.name for layer in model.layers]) == tanh
 
 
@@ -162,21 +162,21 @@ def test_tanh_can_be_given(edsr_file, tanh):
     ("edsr", "padding", "same"), ("wdsr-b", "tanh", False), ("sr-resnet", "res_scaling", 0.1)])
 def test_an_option_of_another_network_is_an_error(name, option, value):
     with pytest.raises(UserError, match=f"is a network of the kind {name}, to which --{option[:3]}.* does not apply"):
-        foreign.load_foreign(FIXTURES / f"keras2-{name}.h5", **{option: value})
+        weights.load_foreign(FIXTURES / f"keras2-{name}.h5", **{option: value})
 
 
 @pytest.mark.parametrize("name", ["wdsr-b", "edsr", "sr-resnet"])
 def test_a_whole_keras_2_model_gives_the_output_it_gave_then(name):
     expected = np.load(FIXTURES / "keras2.npz")
-    model, notes = foreign.load_foreign(FIXTURES / f"keras2-{name}.h5")
+    model, notes = weights.load_foreign(FIXTURES / f"keras2-{name}.h5")
     assert to_numpy(model(expected["lr"])) == pytest.approx(expected[name], abs=1e-3)
     assert not [note for note in notes if "assumed" in note]
 
 
 def test_a_configuration_is_read():
-    notes = foreign.load_foreign(FIXTURES / "keras2-edsr.h5")[1]
+    notes = weights.load_foreign(FIXTURES / "keras2-edsr.h5")[1]
     assert "read from its configuration: tanh True, res scaling 0.3" in notes
-    notes = foreign.load_foreign(FIXTURES / "keras2-wdsr-b.h5")[1]
+    notes = weights.load_foreign(FIXTURES / "keras2-wdsr-b.h5")[1]
     assert "read from its configuration: padding symmetric, res scaling 1" in notes
     assert "its factor 0.7 on the sum behind each block is folded into the kernels" in notes
 
@@ -211,7 +211,7 @@ def test_the_code_of_a_model_is_not_executed(tmp_path):
             if layer["class_name"] == "Lambda":
                 layer["config"]["function"][0] = function[0]
 
-    model, _ = foreign.load_foreign(edited(tmp_path, "edsr", edit))
+    model, _ = weights.load_foreign(edited(tmp_path, "edsr", edit))
     expected = np.load(FIXTURES / "keras2.npz")
     assert to_numpy(model(expected["lr"])) == pytest.approx(expected["edsr"], abs=1e-3)
     assert not canary.exists()
@@ -226,7 +226,7 @@ def test_code_in_an_unknown_place_is_refused_and_not_executed(tmp_path):
         layers["conv2d_1"]["inbound_nodes"] = [[["evil", 0, 0, {}]]]
 
     with pytest.raises(UserError, match=r"edsr\.h5: layer evil is a Lambda where .* its code is not read"):
-        foreign.load_foreign(edited(tmp_path, "edsr", edit))
+        weights.load_foreign(edited(tmp_path, "edsr", edit))
     assert not canary.exists()
 
 
@@ -244,7 +244,7 @@ def test_code_in_an_unknown_place_is_refused_and_not_executed(tmp_path):
 ])
 def test_a_configuration_of_another_network_is_refused_with_the_layer(tmp_path, edit, cause):
     with pytest.raises(UserError, match=rf"edsr\.h5: .*{cause}"):
-        foreign.load_foreign(edited(tmp_path, "edsr", edit))
+        weights.load_foreign(edited(tmp_path, "edsr", edit))
 
 
 def test_weights_that_fit_no_network_name_the_first_tensor(tmp_path):
@@ -254,11 +254,11 @@ def test_weights_that_fit_no_network_name_the_first_tensor(tmp_path):
         changed = [*arrays]
         changed[index] = (arrays[index][0], {**arrays[index][1], "kernel": np.zeros(shape, "float32")})
         with pytest.raises(UserError, match=rf"weights\.h5: tensor {cause}"):
-            foreign.load_foreign(write_h5(tmp_path / "weights.h5", changed))
+            weights.load_foreign(write_h5(tmp_path / "weights.h5", changed))
     with pytest.raises(UserError, match=r"tensor layer_4/kernel:0 .*\(1, 1, 6, 36\).*\(3, 3, 4, 6\)"):
-        foreign.load_foreign(write_h5(tmp_path / "weights.h5", arrays[:3] + arrays[4:]))
+        weights.load_foreign(write_h5(tmp_path / "weights.h5", arrays[:3] + arrays[4:]))
     with pytest.raises(UserError, match=r"tensor dense/w:0 .* neither a convolution"):
-        foreign.load_foreign(write_h5(tmp_path / "weights.h5", [("dense", {"w": np.zeros((3, 4), "float32")})]))
+        weights.load_foreign(write_h5(tmp_path / "weights.h5", [("dense", {"w": np.zeros((3, 4), "float32")})]))
 
 
 def replace(path, name, make):
@@ -289,7 +289,7 @@ def replace(path, name, make):
 def test_a_hostile_tensor_is_refused_with_the_cause(edsr_file, make, cause):
     replace(edsr_file, "layer_0/layer_0/kernel:0", make)
     with pytest.raises(UserError, match=rf"weights\.h5: .*{cause}"):
-        foreign.load_foreign(edsr_file)
+        weights.load_foreign(edsr_file)
 
 
 def test_a_damaged_or_foreign_file_is_refused_with_the_cause(tmp_path, edsr_file):
@@ -299,13 +299,13 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cause(tmp_path, edsr_file
                                  ("model.onnx", b"", "is none of the files of weights that can be read")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=f"{tmp_path / name}: {cause}"):
-            foreign.load_foreign(tmp_path / name)
+            weights.load_foreign(tmp_path / name)
     with pytest.raises(UserError, match="there is no such file"):
-        foreign.load_foreign(tmp_path / "gone.h5")
+        weights.load_foreign(tmp_path / "gone.h5")
     with h5py.File(edsr_file, "r+") as file:
         del file.attrs["layer_names"]
     with pytest.raises(UserError, match="is no Keras 2 file: / has no attribute layer_names"):
-        foreign.load_foreign(edsr_file)
+        weights.load_foreign(edsr_file)
 
 
 @pytest.mark.parametrize("length", [9, 100, 2000, 10_000, 30_000, 50_000, -1])
@@ -313,18 +313,18 @@ def test_a_file_cut_at_any_length_is_refused(tmp_path, length):
     path = tmp_path / "cut.h5"
     path.write_bytes((FIXTURES / "keras2-edsr.h5").read_bytes()[:length])
     with pytest.raises(UserError, match=f"{path}: .*damaged"):
-        foreign.load_foreign(path)
+        weights.load_foreign(path)
 
 
 def test_without_pytorch_a_checkpoint_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "model.pt").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match=r"model\.pt: reading a PyTorch checkpoint needs PyTorch: pip install torch"):
-        foreign.load_foreign(tmp_path / "model.pt")
+        weights.load_foreign(tmp_path / "model.pt")
 
 
 def test_loading_any_model_prints_its_notes(edsr_file, capsys):
-    assert isinstance(foreign.load_any(edsr_file), keras.Model)
+    assert isinstance(weights.load(edsr_file), keras.Model)
     assert f"{edsr_file}: an edsr x2 of 1 block and 4 filters" in capsys.readouterr().out
 
 
@@ -334,13 +334,13 @@ def test_converted_weights_load_as_a_model(run_main, tmp_path):
     assert code == 0
     assert "an edsr x3 of 2 blocks and 4 filters" in out
     expected = np.load(FIXTURES / "keras2.npz")
-    assert to_numpy(load_model(out_path)(expected["lr"])) == pytest.approx(expected["edsr"], abs=1e-3)
+    assert to_numpy(weights.load(out_path)(expected["lr"])) == pytest.approx(expected["edsr"], abs=1e-3)
 
 
 def test_the_options_of_convert_reach_the_model(run_main, edsr_file, tmp_path):
     out_path = tmp_path / "model.keras"
     run_main(convert, "weights", "-i", edsr_file, "-o", out_path, "--tanh", "--res-scaling", 0.25)
-    model = load_model(out_path)
+    model = weights.load(out_path)
     assert model.get_layer("tanh")
     assert model.get_layer("block_1_scaling").scale == 0.25
 
@@ -378,4 +378,4 @@ def test_a_damaged_heap_is_refused_before_the_hdf5_library_loops_in_it(tmp_path,
     content[heap + byte] = value
     (tmp_path / "model.h5").write_bytes(content)
     with pytest.raises(UserError, match=rf"model\.h5: is damaged: its heap at byte {heap} does not end"):
-        foreign.load_foreign(tmp_path / "model.h5")
+        weights.load_foreign(tmp_path / "model.h5")

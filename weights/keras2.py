@@ -1,10 +1,10 @@
 """Keras 2 files of this suite's networks: their layers are recognised by order and shape, not by name."""
 
 from errors import UserError
-from foreign.configuration import read_settings
-from foreign.hdf5 import read_hdf5
-from foreign.networks import BLOCK_LAYERS
-from foreign.tensors import Source, Tensor, fold_weight_norm, scaled
+from weights.configuration import read_settings
+from weights.hdf5 import read_hdf5
+from weights.networks import block_layers
+from weights.tensors import Source, Tensor, fold_weight_norm, scaled
 
 ROLES = (("kernel", "bias"), ("alpha",), ("gamma", "beta", "moving_mean", "moving_variance"))
 GAINS, DIRECTIONS = ("g", "wn_g"), ("v", "kernel")  # names that weight normalization wrappers use
@@ -46,7 +46,7 @@ def fold_scaled_sums(path, source):
     if factor is None or not SMALLEST_FACTOR < factor**count < 1 / SMALLEST_FACTOR:
         raise UserError(f"{path}: the factor {factor} on the sums of its {count} blocks cannot be read or kept")
     layers = dict(source.layers)
-    first, last = BLOCK_LAYERS[source.kind][0], BLOCK_LAYERS[source.kind][-1]
+    first, last = block_layers(source.kind)[0], block_layers(source.kind)[-1]
     for i in range(1, count + 1):
         so_far = factor**(i - 1)
         layers[f"block_{i}_{first}"] = scaled(layers[f"block_{i}_{first}"], so_far)
@@ -95,7 +95,7 @@ def _named(path, kind, entries):
         end = ["body_end", "body_end_bn", "upsample_1", "upsample_1_prelu", "upsample_2", "upsample_2_prelu", "tail"]
     elif kind == "edsr":  # head, two layers a block, body_end, one or two upsamplings, tail
         end = ["body_end", "upsample_1", *(["upsample_2"] if len(rest) % 2 else []), "tail"]
-    block = BLOCK_LAYERS[kind]
+    block = block_layers(kind)
     num_res_blocks = max(0, -((len(start) + len(end) - len(rest)) // len(block)))
     names = [*start, *(f"block_{i}_{name}" for i in range(1, num_res_blocks + 1) for name in block), *end]
     if len(names) != len(rest):

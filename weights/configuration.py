@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from errors import UserError
-from foreign.networks import BLOCK_LAYERS
 from model.common import DIV2K_RGB_MEAN
+from weights.networks import block_layers
 
 CLASSES = {"InputLayer", "Lambda", "Conv2D", "WeightNormalization", "Conv2DWeightNorm", "Activation", "ReLU", "Add",
            "BatchNormalization", "PReLU"}
@@ -187,7 +187,7 @@ def _residual_scaling(graph, kind, names):
 
 
 def _is_last_of_block(kind, ours):
-    return ours.startswith("block_") and ours.split("_", 2)[2] == BLOCK_LAYERS[kind][-1]
+    return ours.startswith("block_") and ours.split("_", 2)[2] == block_layers(kind)[-1]
 
 
 def _factor(config):

@@ -1,0 +1,7 @@
+"""Model files, the one way in and out: our own (.keras), Keras 2 files (.h5) and PyTorch checkpoints (.pt, .pth)."""
+
+from weights.files import convert, load
+from weights.foreign import load_foreign
+from weights.native import copy, model_scale, save
+
+__all__ = ["convert", "copy", "load", "load_foreign", "model_scale", "save"]
