@@ -57,34 +57,34 @@ def parse_args(argv=None):
 
 def main(args):
     """Super-resolves the images of `args.indir`; returns 1 if any of them failed."""
+    from comparison import figure_paths, find_hr
     from files import make_folder
     from imaging.image_files import find_images
-    from super_resolution.batch import plan
+    from super_resolution.batch import plan, without_outputs
 
     paths = find_images(args.indir, args.recursive)
     jobs = plan(paths, args.indir, args.outdir, args.format and f".{args.format}")
+    jobs = without_outputs(jobs, figure_paths(jobs).values())
+    originals = {}
     if args.hr:
-        from comparison import find_hr
-
         originals = find_hr([job.source for job in jobs], args.hr)
         print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
-        jobs = [job._replace(hr=originals.get(job.source)) for job in jobs]
     make_folder(args.outdir)
     num_images = len(jobs)
     if args.skip_existing and not args.compare:  # the page shows all
         jobs = [job for job in jobs if not job.target.exists()]
-    num_failed, num_done = _run(args, jobs) if jobs else (0, 0)
+    num_failed, num_done = _run(args, jobs, originals) if jobs else (0, 0)
     num_kept = num_images - num_done - num_failed
     print(f"{num_done} images super-resolved, {num_kept} were there, {num_failed} failed: {args.outdir}")
     return 1 if num_failed else 0
 
 
-def _run(args, jobs):
+def _run(args, jobs, originals):
     """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
     prepare_backend(args.gpu_memory_fraction)
     from tqdm import tqdm
 
-    from comparison import ComparisonPage
+    from comparison import ComparisonPage, Presentation, figure_paths
     from imaging.photos import image_size
     from super_resolution import load
     from super_resolution.batch import MEGA, Batch
@@ -95,7 +95,8 @@ def _run(args, jobs):
     sizes = [math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs]
     with (ComparisonPage(args.outdir, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
           tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):
-        batch = Batch(super_resolve, super_resolve.name, bar, page, args.skip_existing, args.debug)
+        observer = Presentation(page, super_resolve, figure_paths(jobs), originals) if page else None
+        batch = Batch(super_resolve, bar, observer, args.skip_existing, args.debug)
         batch.run(jobs, sizes)
         if page:
             bar.write(f"to look at: {page.write()}", file=sys.stdout)

@@ -245,7 +245,7 @@ def test_the_next_image_is_read_and_the_last_written_while_the_network_works(mod
     monkeypatch.setattr(batch, "write_photo", lambda *args: (events.append("write"), write(*args))[1])
     jobs = plan(sorted((tmp_path / "in").iterdir()), tmp_path / "in", tmp_path / "out")
     with tqdm(disable=True) as bar:
-        Batch(super_resolve, "m", bar).run(jobs, [0] * 3)
+        Batch(super_resolve, bar).run(jobs, [0] * 3)
     first_done = events.index("network done")
     assert events[:first_done].count("read") == 2
     second_done = events.index("network done", first_done + 1)
@@ -258,7 +258,7 @@ def test_the_bar_counts_every_megapixel(model_path, tmp_path):
     (tmp_path / "in" / "b.png").write_text("no image")
     jobs = plan(sorted((tmp_path / "in").iterdir()), tmp_path / "in", tmp_path / "out")
     with tqdm(total=1, file=io.StringIO()) as bar:
-        Batch(load(model_path, tile_size=20), "m", bar).run(jobs, [0.002, 0.001, 0.002])
+        Batch(load(model_path, tile_size=20), bar).run(jobs, [0.002, 0.001, 0.002])
         assert bar.n == pytest.approx(0.005)
 
 
