@@ -21,7 +21,10 @@ RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the layout of a script's docstring and adds the default of every option."""
+    """Keeps the layout of a script's docstring and adds the default of every option that has one."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def script_parser(doc):
@@ -221,7 +224,7 @@ def report_devices():
     print(f"{backend}: {', '.join(gpus) if gpus else 'CPU'}")
     present = _nvidia_smi("--query-gpu=name")
     if present and not gpus:
-        print(f"warning: {', '.join(present)} is there but {backend} does not use it; requirements-gpu.txt installs "
+        print(f"warning: {', '.join(present)} is there but {backend} does not use it; requirements/gpu.txt installs "
               "what TensorFlow needs for it", file=sys.stderr)
 
 

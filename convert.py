@@ -54,11 +54,11 @@ def parser():
     p.add_argument("--seed", type=number(int, 0), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation")
     p.add_argument("--padding", choices=WDSR_PADDINGS,
-                   help="weights: padding of WDSR's outer convolutions; None: as the file says, otherwise same")
+                   help="weights: padding of WDSR's outer convolutions; by default as the file says, otherwise same")
     p.add_argument("--tanh", action=argparse.BooleanOptionalAction,
-                   help="weights: EDSR ends in tanh; None: as the file says, otherwise not")
+                   help="weights: EDSR ends in tanh; by default as the file says, otherwise not")
     p.add_argument("--res-scaling", type=number(float, 0, exclusive=True), metavar="F",
-                   help="weights: factor on each residual branch; None: as the file says, otherwise 1")
+                   help="weights: factor on each residual branch; by default as the file says, otherwise 1")
     return p
 
 

@@ -26,10 +26,11 @@ def parser():
     p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="DIR", help="folder to write to")
     p.add_argument("-m", "--model", metavar="MODEL",
                    help="the name of a shipped model, a .keras file, or weights of other people "
-                        f"({', '.join(FOREIGN_SUFFIXES)}); None: the shipped model for --scale")
-    p.add_argument("-s", "--scale", type=int, choices=SCALES, help="of the shipped model; None: 4, or the model's own")
+                        f"({', '.join(FOREIGN_SUFFIXES)}); by default the shipped model for --scale")
+    p.add_argument("-s", "--scale", type=int, choices=SCALES,
+                   help="of the shipped model; by default 4, or the model's own")
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
-    p.add_argument("--format", choices=FORMATS, help="of the output; None: that of the input, by its suffix")
+    p.add_argument("--format", choices=FORMATS, help="of the output; by default that of the input's suffix")
     p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
@@ -75,7 +76,7 @@ def main(args):
         jobs = [job for job in jobs if not job.target.exists()]
     num_failed, num_done = _run(args, jobs, originals) if jobs else (0, 0)
     num_kept = num_images - num_done - num_failed
-    print(f"{num_done} images super-resolved, {num_kept} were there, {num_failed} failed: {args.outdir}")
+    print(f"images: {num_done} super-resolved, {num_kept} already there, {num_failed} failed: {args.outdir}")
     return 1 if num_failed else 0
 
 
