@@ -5,6 +5,7 @@ answers at once.
 """
 
 import argparse
+import math
 import os
 import re
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 from choices import DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from errors import UserError, describe
 
+LARGEST = 2**31 - 1  # of whole numbers: what every library underneath takes
+LARGEST_SEED = 2**32 - 1  # what NumPy's and the backends' generators take
 # What may be typed beside --resume.
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
                   "print_model_summary", "debug")
@@ -63,8 +66,11 @@ def typed_options(parser, argv=None):
 def number(kind, minimum, maximum=None, exclusive=False):
     """Returns an argparse type: a number of type `kind` between `minimum` and `maximum`.
 
-    With `exclusive`, the minimum itself is not allowed.
+    With `exclusive`, the minimum itself is not allowed. Without a maximum, whole numbers end at `LARGEST`, and other
+    numbers must be finite.
     """
+    if maximum is None and kind is int:
+        maximum = LARGEST
     bound = f"{'above' if exclusive else 'at least'} {minimum}" + ("" if maximum is None else f" and at most {maximum}")
 
     def parse(text):
@@ -73,7 +79,7 @@ def number(kind, minimum, maximum=None, exclusive=False):
         except ValueError:
             value = None
         in_range = value is not None and (value > minimum if exclusive else value >= minimum)
-        if not in_range or (maximum is not None and value > maximum):
+        if not in_range or value == math.inf or (maximum is not None and value > maximum):
             noun = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{text} is not allowed: give {noun} {bound}")
         return value
@@ -82,14 +88,16 @@ def number(kind, minimum, maximum=None, exclusive=False):
 
 
 def id_range(text):
-    """Parses an image range 'A-B' (or a single 'A') into the list of ids A, A + 1, ..., B."""
+    """Parses an image range 'A-B' (or a single 'A') into the range of ids A, A + 1, ..., B."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is not an image range: give the first and the last id, as in 1-800")
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         raise argparse.ArgumentTypeError(f"{text} is an empty image range: the first id must not be above the last")
-    return list(range(first, last + 1))
+    if last > LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not an image range: ids end at {LARGEST}")
+    return range(first, last + 1)
 
 
 def resume_args(parser, typed, allowed):
@@ -127,7 +135,7 @@ def args_lines(parser, args):
                 lines.append(option)
             elif f"--no-{option[2:]}" in action.option_strings:
                 lines.append(f"--no-{option[2:]}")
-        elif isinstance(value, list):
+        elif isinstance(value, range):
             lines.append(f"{option}={value[0]}-{value[-1]}")
         else:
             lines.append(f"{option}={value}")
@@ -150,7 +158,8 @@ def add_run_options(parser):
     """Adds where a training run is kept, its seed, and `--resume`."""
     parser.add_argument("-o", "--outdir", "--output", type=Path, default="./output", metavar="DIR",
                         help="folder in which the run's folder is made")
-    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights and data")
+    parser.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
+                        help="of weights and data")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
 
 

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from choices import BORDER_MODES, SCALES, WDSR_PADDINGS
-from command_line import number, run, script_parser, typed_options
+from command_line import LARGEST_SEED, number, run, script_parser, typed_options
 from errors import UserError
 
 COMMANDS = ("numpy", "jpeg", "bicubic", "dataset", "weights")
@@ -51,7 +51,7 @@ def parser():
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
                    help="dataset: share of the photos kept for validation")
-    p.add_argument("--seed", type=number(int, 0), default=0, metavar="N",
+    p.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation")
     p.add_argument("--padding", choices=WDSR_PADDINGS,
                    help="weights: padding of WDSR's outer convolutions; by default as the file says, otherwise same")
