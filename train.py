@@ -145,14 +145,15 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
+    from data import find_training_pairs
     from training.logs import TensorBoardLog
     from training.networks import build_models, compile_model, learning_rate_schedule
-    from training.patches import find_training_pairs
     from training.pixelwise import PixelTraining
     from training.start import resume_run, run_to_the_end, start_pixelwise
 
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args)
+    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, args.training_images,
+                                                   args.validation_images)
     sequence, validate = _data(args, train_pairs, valid_pairs)
     inference_model, network = build_models(args)
     schedule = learning_rate_schedule(args)
@@ -171,14 +172,23 @@ def main(args):
 
 def _data(args, train_pairs, valid_pairs):
     """Returns the sequence of training patches, and the function that validates a `PixelTraining`."""
-    from training.patches import patch_sequence
     from training.validation import FullSizeValidation, PatchValidation
 
-    training = patch_sequence(args, "training", train_pairs, args.patch_size)
+    sequence = _sequence(args, "train", train_pairs, args.training_images, "--training-images")
     if args.benchmark:
-        return training, FullSizeValidation(valid_pairs)
-    return training, PatchValidation(patch_sequence(args, "validation", valid_pairs, args.patch_size,
-                                                    args.validation_steps))
+        return sequence, FullSizeValidation(valid_pairs)
+    return sequence, PatchValidation(_sequence(args, "valid", valid_pairs, args.validation_images,
+                                               "--validation-images", args.validation_steps))
+
+
+def _sequence(args, subset, pairs, typed_ids, option, num_batches=None):
+    """Returns the `PatchSequence` of a subset; images that were typed with `option` must be as large as a patch."""
+    from data import PatchSequence, patch_stream
+
+    advice = f"leave them out of {option} or choose a smaller --patch-size" if typed_ids else None
+    stream = patch_stream(pairs, args.scale, subset, batch_size=args.batch_size, patch_size=args.patch_size,
+                          seed=args.seed, advice=advice)
+    return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
 if __name__ == "__main__":

@@ -89,14 +89,15 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
+    from data import find_training_pairs
     from training.gan import GANTraining, build_gan, learning_rate_schedules
     from training.logs import TensorBoardLog
-    from training.patches import find_training_pairs, patch_sequence
     from training.start import resume_run, run_to_the_end, start_gan
 
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args)
-    sequence = patch_sequence(args, "training", train_pairs, args.hr_patch_size // args.scale)
+    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, args.training_images,
+                                                   args.validation_images)
+    sequence = _sequence(args, train_pairs)
     learning_rates = learning_rate_schedules(args)
     inference_model, generator_step, discriminator_step = build_gan(args, learning_rates)
     training = GANTraining(
@@ -109,6 +110,16 @@ def main(args):
         start_gan(args, args_lines(parser(), args), training)
     log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
     return run_to_the_end(training, log, "train_gan.py")
+
+
+def _sequence(args, pairs):
+    """Returns the `PatchSequence` of the training images; those that were typed must be as large as a patch."""
+    from data import PatchSequence, patch_stream
+
+    advice = "leave them out of --training-images or choose a smaller --hr-patch-size" if args.training_images else None
+    stream = patch_stream(pairs, args.scale, "train", batch_size=args.batch_size,
+                          patch_size=args.hr_patch_size // args.scale, seed=args.seed, advice=advice)
+    return PatchSequence(stream, None, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
 def _validation(args, generator_step, pairs):

@@ -26,11 +26,35 @@ class StoredImage(NamedTuple):
 
 
 class ImagePair(NamedTuple):
-    """One image in high and in low resolution."""
+    """One image in high and in low resolution, both stored.
+
+    Whatever trains or validates asks a pair only for `name`, `folder`, `lr_shape` and `load`, so that another class
+    with these can make its low resolution itself.
+    """
 
     image_id: int
     hr: StoredImage
     lr: StoredImage
+
+    @property
+    def name(self):
+        """The image's id with leading zeros, such as '0801'."""
+        return f"{self.image_id:04d}"
+
+    @property
+    def folder(self):
+        """The folder that messages name."""
+        return self.hr.path.parent
+
+    @property
+    def lr_shape(self):
+        """Shape (H, W, 3) of `lr`, known without reading it."""
+        return self.lr.shape
+
+    def load(self, scale):
+        """Returns `hr`, cropped to `scale` times the size of `lr`, and `lr`, (H, W, 3) uint8."""
+        height, width, _ = self.lr_shape
+        return self.hr.map()[:height * scale, :width * scale], self.lr.map()
 
 
 def hr_dir(dataset, subset):
@@ -102,12 +126,6 @@ def stored_image(path):
     if not image.flags.c_contiguous:
         raise UserError(f"{path}: is stored column by column (Fortran order): save it row by row")
     return StoredImage(path, image.offset, image.shape)
-
-
-def load_pair(pair, scale):
-    """Returns `hr` and `lr` of an `ImagePair`, `hr` cropped to `scale` times the size of `lr`."""
-    height, width, _ = pair.lr.shape
-    return pair.hr.map()[:height * scale, :width * scale], pair.lr.map()
 
 
 def _check_pair(image_id, hr_file, lr_file, scale):

@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 
-from datasets.div2k import load_pair
 from errors import UserError
 
 
@@ -22,7 +21,7 @@ class PatchStream:
         """Leaves out the images that are smaller than a patch.
 
         Args:
-            pairs: list of `ImagePair`.
+            pairs: list of `ImagePair`, or of other pairs that load themselves.
             scale: 2, 3 or 4.
             batch_size: patches in a batch.
             patch_size: size of the low-resolution patch in pixels.
@@ -32,13 +31,16 @@ class PatchStream:
         Raises:
             UserError: no image is as large as a patch.
         """
-        self.pairs = [pair for pair in pairs if min(pair.lr.shape[:2]) >= patch_size]
+        self.pairs = [pair for pair in pairs if min(pair.lr_shape[:2]) >= patch_size]
         self.num_too_small = len(pairs) - len(self.pairs)
         if not self.pairs:
-            raise UserError(f"none of the {len(pairs)} images of {pairs[0].hr.path.parent} is as large as a patch of "
-                            f"{patch_size * scale} x {patch_size * scale} pixels: choose a smaller --patch-size")
-        self.scale, self.batch_size, self.patch_size = scale, batch_size, patch_size
-        self.augment, self.seed = augment, seed
+            raise UserError(f"none of the {len(pairs)} images of {pairs[0].folder} is as large as a patch of "
+                            f"{patch_size * scale} x {patch_size * scale} pixels: choose smaller patches")
+        self.scale = scale
+        self.batch_size = batch_size
+        self.patch_size = patch_size
+        self.augment = augment
+        self.seed = seed
         self._permutation = None
 
     def batch(self, number):
@@ -52,7 +54,7 @@ class PatchStream:
         """Returns the paired patches of sample `number` of the stream."""
         rng = np.random.default_rng((self.seed, 1, number))
         pair = self.pairs[self._image_index(number)]
-        hr, lr = load_pair(pair, self.scale)
+        hr, lr = pair.load(self.scale)
         y = int(rng.integers(lr.shape[0] - self.patch_size + 1))
         x = int(rng.integers(lr.shape[1] - self.patch_size + 1))
         lr, hr = (_crop(image, y * factor, x * factor, self.patch_size * factor)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.div2k import ImagePair, find_pairs, load_pair
+from datasets.div2k import ImagePair, find_pairs
 from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale
@@ -38,13 +38,13 @@ class DIV2KSample(NamedTuple):
 
     pair: ImagePair
 
-    name = property(lambda self: f"{self.pair.image_id:04d}")
+    name = property(lambda self: self.pair.name)
     hr = property(lambda self: self.pair.hr.path)
     lr = property(lambda self: self.pair.lr.path)
 
     def load(self, scale):
         """Returns `hr`, cropped to a multiple of `scale`, and `lr`, (H, W, 3) uint8."""
-        return load_pair(self.pair, scale)
+        return self.pair.load(scale)
 
 
 def dataset_samples(dataset, downgrade, scale, ids=None):

@@ -1,10 +1,15 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 
-from data import PatchSequence
+from data import PatchSequence, patch_stream
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
 from errors import UserError
+from imaging.resize import downscale
 from tests.conftest import make_photo
 
 
@@ -95,6 +100,75 @@ def test_images_smaller_than_a_patch_are_left_out(pairs):
     assert [pair.image_id for pair in stream.pairs] == [5, 6]
     with pytest.raises(UserError, match=r"none of the 10 images of .*_HR is as large as a patch of 120 x 120"):
         PatchStream(pairs, 3, patch_size=40)
+
+
+@dataclass(frozen=True)
+class MadePair:
+    """A pair that makes its low resolution of the high one: blurred and reduced."""
+
+    hr_path: Path
+    scale: int
+
+    @property
+    def name(self):
+        return self.hr_path.stem
+
+    @property
+    def folder(self):
+        return self.hr_path.parent
+
+    @property
+    def lr_shape(self):
+        height, width, channels = np.load(self.hr_path, mmap_mode="r").shape
+        return height // self.scale, width // self.scale, channels
+
+    def load(self, scale):
+        assert scale == self.scale
+        hr = np.load(self.hr_path)
+        lr = downscale(hr, scale, "replicate")
+        return hr[:lr.shape[0] * scale, :lr.shape[1] * scale], lr // 2
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_a_pair_that_makes_its_low_resolution_trains(tmp_path, in_processes):
+    for i in range(3):
+        np.save(tmp_path / f"{i}.npy", make_photo(40 + i, 50, seed=i))
+    pairs = [MadePair(tmp_path / f"{i}.npy", 2) for i in range(3)]
+    stream = patch_stream(pairs, 2, "train", batch_size=4, patch_size=8, seed=0)
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 1)])
+    model.compile(keras.optimizers.Adam(1e-2), "mae", jit_compile=False)
+    sequence = PatchSequence(stream, 30, use_multiprocessing=in_processes)
+    history = model.fit(sequence, epochs=3, shuffle=False, verbose=0).history
+    sequence.close()
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+
+
+def test_a_sequence_needs_batches_by_number_alone():
+    class Numbers:
+        batch_size = 2
+
+        def batch(self, number):
+            return np.full(2, number), np.full(2, -number)
+
+    sequence = PatchSequence(Numbers(), 3)
+    sequence.window(5, 3)
+    assert [sequence[i][0][0] for i in range(3)] == [5, 6, 7]
+    assert sequence.batch_size == 2
+    sequence.close()
+
+
+def test_small_images_are_left_out_with_a_line_or_refused_with_the_advice(pairs, capsys):
+    sizes = {"batch_size": 4, "patch_size": 25, "seed": 0}
+    assert len(patch_stream(pairs, 3, "valid", **sizes).pairs) == 2
+    assert capsys.readouterr().out == ("8 validation images are smaller than a patch of 75 x 75 pixels and are left "
+                                       "out; 2 are used\n")
+    with pytest.raises(UserError, match="8 training images are smaller than a patch of 75 x 75 pixels: drop them"):
+        patch_stream(pairs, 3, "train", advice="drop them", **sizes)
+
+
+def test_the_training_set_alone_is_augmented(pairs):
+    sizes = {"batch_size": 4, "patch_size": 9, "seed": 0}
+    assert [patch_stream(pairs, 3, subset, **sizes).augment for subset in ("train", "valid")] == [True, False]
 
 
 def test_ids_default_to_what_is_there(pairs, tmp_path):

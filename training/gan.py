@@ -80,7 +80,7 @@ class GANTraining(Training):
 
     def run_steps(self, epoch):
         first, count = self.progress["step"], self.iterations_per_epoch
-        number, batch_size = epoch * count + first, self.sequence.stream.batch_size
+        number, batch_size = epoch * count + first, self.sequence.batch_size
         self.sequence.window(number, count - first)
         with tqdm(total=count * batch_size, initial=first * batch_size, desc=f"epoch {epoch + 1}/{self.epochs}",
                   unit="image", leave=False, disable=None) as bar:

@@ -6,7 +6,6 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import image, scalar
 
-from datasets.div2k import load_pair
 from datasets.patches import central_patches
 from files import write_errors
 from imaging.image_files import to_uint8
@@ -37,7 +36,7 @@ class TensorBoardLog:
     def write(self, epoch, figures, super_resolve):
         """Writes the figures of an epoch, counted from 1, and the super-resolved validation images."""
         summaries = [scalar(name, value) for name, value in figures.items() if name != "epoch"]
-        summaries += [self._image(image_id, "sr", to_uint8(super_resolve(lr))) for image_id, lr in self.previews]
+        summaries += [self._image(name, "sr", to_uint8(super_resolve(lr))) for name, lr in self.previews]
         with write_errors(self.folder):
             for summary in summaries:
                 self._write(epoch, summary)
@@ -51,15 +50,15 @@ class TensorBoardLog:
             self.writer.write_event(Event(step=first_epoch, session_log=SessionLog(status=SessionLog.START)))
         self.previews = []
         for pair in pairs[:NUM_PREVIEWS]:
-            hr, lr = central_patches(*load_pair(pair, scale), scale, PREVIEW_SIZE)
-            self.previews.append((pair.image_id, lr))
+            hr, lr = central_patches(*pair.load(scale), scale, PREVIEW_SIZE)
+            self.previews.append((pair.name, lr))
             if first_epoch == 1:
-                self._write(0, self._image(pair.image_id, "hr", hr))
-                self._write(0, self._image(pair.image_id, "bicubic", imresize(lr, scale)))
+                self._write(0, self._image(pair.name, "hr", hr))
+                self._write(0, self._image(pair.name, "bicubic", imresize(lr, scale)))
         self.writer.flush()
 
-    def _image(self, image_id, name, pixels):
-        return image(f"{image_id:04d}/{name}", pixels, dataformats="HWC")
+    def _image(self, pair_name, name, pixels):
+        return image(f"{pair_name}/{name}", pixels, dataformats="HWC")
 
     def _write(self, step, summary):
         self.writer.write_event(Event(step=step, wall_time=time.time(), summary=summary))

@@ -97,7 +97,7 @@ class Training:
         start, steps = time.monotonic(), self.iterations_per_epoch - self.progress["step"]
         if self.progress["step"] < self.iterations_per_epoch:
             self.run_steps(epoch)
-        rate = steps * self.sequence.stream.batch_size / (time.monotonic() - start)
+        rate = steps * self.sequence.batch_size / (time.monotonic() - start)
         self.interrupts.check()
         row = {"epoch": epoch + 1, **self.finish_epoch(epoch)}
         self.progress["history"].append(row)

@@ -86,7 +86,7 @@ class StepMonitor(keras.callbacks.Callback):
         if self.metrics:  # fit has just reset them
             for variable, value in zip(self.model.metrics_variables, self.metrics, strict=True):
                 variable.assign(value)
-        batch_size = self.training.sequence.stream.batch_size
+        batch_size = self.training.sequence.batch_size
         self.bar = tqdm(total=self.training.iterations_per_epoch * batch_size, initial=self.step * batch_size,
                         desc=f"epoch {epoch + 1}/{self.training.epochs}", unit="image", leave=False, disable=None)
 
@@ -95,7 +95,7 @@ class StepMonitor(keras.callbacks.Callback):
         self.unchecked.append((self.step, logs["loss"]))
         if len(self.unchecked) > CHECK_DELAY:
             self._check_loss()
-        self.bar.update(self.training.sequence.stream.batch_size)
+        self.bar.update(self.training.sequence.batch_size)
         if self.step == self.training.iterations_per_epoch:
             return  # `Training` looks for a signal itself once it has the figures of the whole epoch
         try:
