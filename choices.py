@@ -1,7 +1,7 @@
 """What a user may choose from, as plain data: parsers are built from it before Keras or NumPy is loaded."""
 
 SCALES = (2, 3, 4)
-DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
+DOWNGRADES = ("bicubic", "unknown", "mild", "difficult", "wild", "bicubic_jpeg_90")  # examples: any folder is one
 LOSSES = ("mae", "mse", "charbonnier")
 SCHEDULES = ("step", "cosine")
 CONTENT_LOSSES = ("vgg54", "vgg22")

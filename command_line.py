@@ -100,6 +100,14 @@ def id_range(text):
     return range(first, last + 1)
 
 
+def folder_part(text):
+    """Parses a part of a folder's name: letters, digits, dots, dashes and underlines."""
+    if not re.fullmatch(r"[\w.-]+", text) or set(text) == {"."}:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: give the part of the folder's name behind "
+                                         "DIV2K_train_LR_")
+    return text
+
+
 def resume_args(parser, typed, allowed):
     """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside.
 
@@ -184,8 +192,9 @@ def add_dataset_options(parser):
     """Adds `--dataset` and `--downgrade`."""
     parser.add_argument("-d", "--dataset", type=Path, default="./DIV2K_BIN", metavar="DIR",
                         help="data set in DIV2K's layout, converted to numpy arrays")
-    parser.add_argument("--downgrade", choices=DOWNGRADES, default="bicubic",
-                        help="how the low-resolution images were made")
+    parser.add_argument("--downgrade", type=folder_part, default="bicubic", metavar="NAME",
+                        help=f"how the low-resolution images were made, such as {', '.join(DOWNGRADES)}: what the "
+                             "folders DIV2K_train_LR_NAME and DIV2K_valid_LR_NAME are called")
 
 
 def add_device_options(parser):
