@@ -13,3 +13,12 @@ TRAINING_PRECISIONS = ("float32", "bfloat16", "float16")
 INFERENCE_PRECISIONS = ("float32", "bfloat16")
 FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # Keras 2 files and PyTorch checkpoints
 MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
+METRICS_ON_REQUEST = ("ssim",)  # computed when the option of this name is given; all others always are
+CHANNELS = ("rgb", "y")
+# How images are compared: the channels, the pixels of border removed (a number, scale or scale+N), and whether the
+# output is rounded to whole numbers.
+PROTOCOLS = {
+    "original": {"channels": "rgb", "border": "0", "rounded": False},
+    "div2k": {"channels": "rgb", "border": "scale+6", "rounded": True},
+    "benchmark": {"channels": "y", "border": "scale", "rounded": True},
+}

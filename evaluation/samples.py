@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.div2k import ImagePair, find_pairs, load_pair
+from datasets.div2k import ImagePair, find_pairs, hr_path, image_ids, load_pair, lr_path
 from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale
@@ -47,9 +47,42 @@ class DIV2KSample(NamedTuple):
         return load_pair(self.pair, scale)
 
 
+class BadSample(NamedTuple):
+    """An image of a data set whose arrays are missing or malformed: loading it says why."""
+
+    name: str
+    hr: Path
+    lr: Path
+    error: UserError
+
+    def load(self, scale):
+        """Raises the error."""
+        raise self.error
+
+
 def dataset_samples(dataset, downgrade, scale, ids=None):
-    """Returns the validation images of a data set as samples."""
-    return [DIV2KSample(pair) for pair in find_pairs(dataset, "valid", scale, downgrade, ids)]
+    """Returns the validation images of a data set as samples, the bad ones as `BadSample`.
+
+    Raises:
+        UserError: a folder is missing, or all images are bad.
+    """
+    try:
+        return [DIV2KSample(pair) for pair in find_pairs(dataset, "valid", scale, downgrade, ids)]
+    except UserError:
+        samples = [_dataset_sample(dataset, downgrade, scale, image_id)
+                   for image_id in ids or image_ids(dataset, "valid")]
+        if all(isinstance(sample, BadSample) for sample in samples):
+            raise
+        return samples
+
+
+def _dataset_sample(dataset, downgrade, scale, image_id):
+    try:
+        (pair,) = find_pairs(dataset, "valid", scale, downgrade, [image_id])
+        return DIV2KSample(pair)
+    except UserError as error:
+        return BadSample(f"{image_id:04d}", hr_path(dataset, "valid", image_id),
+                         lr_path(dataset, "valid", downgrade, scale, image_id), error)
 
 
 def folder_samples(hr_folder, lr_folder, scale, border):

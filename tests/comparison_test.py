@@ -7,10 +7,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 import weights
 from comparison import Comparison, comparison_figure, find_hr, load_hr
+from comparison.pair import PROTOCOL
 from comparison.regions import Region, bicubic, most_detailed
-from comparison.scores import PROTOCOL, banded_scores
 from errors import UserError
-from evaluation import Bicubic, Sample, image_psnr, image_ssim, measure
+from evaluation import METRICS, Bicubic, Sample, compare_by_bands, image_psnr, image_ssim, measure
 from imaging.image_files import read_image
 from imaging.resize import imresize
 from super_resolution import SuperResolver
@@ -125,19 +125,19 @@ def test_scores_by_bands_are_those_of_the_whole_image(band_pixels, scale):
     for rows, sr in ((lambda top, bottom: comparison.sr[top:bottom], comparison.sr),
                      (comparison._bicubic_rows, imresize(comparison.lr, scale, "replicate"))):
         hr, sr = (PROTOCOL.prepare(image, scale) for image in (comparison.hr, sr))
-        scores = banded_scores(comparison.hr, rows, scale, band_pixels)
+        scores = compare_by_bands(comparison.hr, rows, scale, PROTOCOL, band_pixels)
         assert scores.psnr == pytest.approx(image_psnr(hr, sr), rel=1e-6)
         assert scores.ssim == pytest.approx(image_ssim(hr, sr), rel=1e-9)
 
 
 def test_scores_of_equal_and_of_tiny_images():
     hr = make_photo(40, 50)
-    scores = banded_scores(hr, lambda top, bottom: hr[top:bottom], 4, 1)
+    scores = compare_by_bands(hr, lambda top, bottom: hr[top:bottom], 4, PROTOCOL, 1)
     assert scores == (math.inf, pytest.approx(1))
     assert str(scores) == "inf dB / 1.0000"
     for size, text in ((8, "n/a / n/a"), (18, "inf dB / n/a"), (19, "inf dB / 1.0000")):
         small = hr[:size]
-        assert str(banded_scores(small, lambda top, bottom, small=small: small[top:bottom], 4)) == text
+        assert str(compare_by_bands(small, lambda top, bottom, small=small: small[top:bottom], 4, PROTOCOL)) == text
 
 
 def test_a_huge_image_takes_little_memory():
@@ -159,7 +159,7 @@ def test_labels_are_what_evaluate_finds(test_data):
     comparison = Comparison(lr, super_resolve.enlarge(lr), 4, "baby.png", "wdsr-b-8-x4", hr)
     figure = comparison_figure(comparison)
     for name, function in (("bicubic", Bicubic(4, "replicate")), ("sr", super_resolve)):
-        row, = measure(function, [Sample("baby", hr_path, lr_path)], PROTOCOL, with_ssim=True).images
+        row, = measure(function, [Sample("baby", hr_path, lr_path)], PROTOCOL, METRICS).images
         assert comparison.scores[name] == pytest.approx((row["psnr"], row["ssim"]), abs=1e-5)
         assert contains(figure, text_pixels(f"{row['psnr']:.2f} dB / {row['ssim']:.4f}", 16, "#5c5c5c"))
     assert contains(figure, text_pixels("SR: wdsr-b-8-x4", 18, "#1a1a1a"))

@@ -184,11 +184,11 @@ def test_pairs_that_do_not_fit_are_named(run_main, models, photos, tmp_path):
 
 @pytest.mark.parametrize(("scale", "psnr", "ssim"), [(2, 33.674, 0.9303), (3, 30.405, 0.8689), (4, 28.430, 0.8111)])
 def test_bicubic_gets_its_known_figures_on_set5(test_data, scale, psnr, ssim):
-    from evaluation import Bicubic, Protocol, measure
+    from evaluation import METRICS, Bicubic, Protocol, measure
 
     for lr_folder in (None, test_data / "testsets" / "LR_bicubic" / "Set5"):
         samples = folder_samples(test_data / "testsets" / "Set5", lr_folder, scale, "replicate")
-        scores = measure(Bicubic(scale, "replicate"), samples, Protocol("y", "scale", True), with_ssim=True)
+        scores = measure(Bicubic(scale, "replicate"), samples, Protocol.named("benchmark"), METRICS)
         assert scores.mean("psnr") == pytest.approx(psnr, abs=0.01)
         assert scores.mean("ssim") == pytest.approx(ssim, abs=0.0005)
 
