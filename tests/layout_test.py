@@ -68,6 +68,13 @@ def test_packages_import_no_package_above_them():
             assert not {name.split(".")[0] for name in imports(path)} & forbidden, path
 
 
+def test_benchmarks_use_nothing_private():
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not {name for name in names if name.startswith("_") and not name.startswith("__")}, path
+        assert not imports(path) & {"evaluate"}, path
+
+
 def test_there_is_no_circle_of_imports():
     names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
              for path in modules()}
