@@ -58,7 +58,7 @@ def parse_args(argv=None):
 
 def main(args):
     """Super-resolves the images of `args.indir`; returns 1 if any of them failed."""
-    from comparison import figure_paths, find_hr
+    from comparison import figure_paths
     from files import make_folder
     from imaging.image_files import find_images
     from super_resolution.batch import plan, without_outputs
@@ -66,26 +66,22 @@ def main(args):
     paths = find_images(args.indir, args.recursive)
     jobs = plan(paths, args.indir, args.outdir, args.format and f".{args.format}")
     jobs = without_outputs(jobs, figure_paths(jobs).values())
-    originals = {}
-    if args.hr:
-        originals = find_hr([job.source for job in jobs], args.hr)
-        print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
     make_folder(args.outdir)
     num_images = len(jobs)
     if args.skip_existing and not args.compare:  # the page shows all
         jobs = [job for job in jobs if not job.target.exists()]
-    num_failed, num_done = _run(args, jobs, originals) if jobs else (0, 0)
+    num_failed, num_done = _run(args, jobs) if jobs else (0, 0)
     num_kept = num_images - num_done - num_failed
     print(f"images: {num_done} super-resolved, {num_kept} already there, {num_failed} failed: {args.outdir}")
     return 1 if num_failed else 0
 
 
-def _run(args, jobs, originals):
+def _run(args, jobs):
     """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
     prepare_backend(args.gpu_memory_fraction)
     from tqdm import tqdm
 
-    from comparison import ComparisonPage, Presentation, figure_paths
+    from comparison import ComparisonPage, Presentation, figure_paths, find_hr
     from imaging.photos import image_size
     from super_resolution import load
     from super_resolution.batch import MEGA, Batch
@@ -93,6 +89,10 @@ def _run(args, jobs, originals):
     super_resolve = load(args.model, args.scale, tile_size=args.tile_size, precision=args.precision,
                          self_ensemble=args.self_ensemble)
     print(f"{super_resolve.name}: x{super_resolve.scale}")
+    originals = {}
+    if args.hr:
+        originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale)
+        print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
     sizes = [math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs]
     with (ComparisonPage(args.outdir, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
           tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):

@@ -88,7 +88,7 @@ def find_lr_dir(dataset, subset, downgrade, scale):
     return found[0] if found else usual
 
 
-def find_pairs(dataset, subset, scale, downgrade, ids=None):
+def find_pairs(dataset, subset, scale, downgrade, ids=None, on_bad=None):
     """Returns the `ImagePair`s of a data set, each array checked by its header.
 
     Any file name is an image's id. A low-resolution array is named after it: NAMExS.npy for scale S, or with what
@@ -100,6 +100,8 @@ def find_pairs(dataset, subset, scale, downgrade, ids=None):
         scale: 2, 3, 4 or 8.
         downgrade: the part of the folder's name behind DIV2K_train_LR_, such as 'bicubic'.
         ids: numbers of the images to take, which are the numbers that their names begin with; by default all images.
+        on_bad: function of (name, path of hr, path of lr, error) for each pair that cannot be used, which is then
+            left out; by default its error is raised.
 
     Raises:
         UserError: a folder or array is missing or malformed, or high and low resolution do not fit.
@@ -116,8 +118,14 @@ def find_pairs(dataset, subset, scale, downgrade, ids=None):
     pairs = []
     for name in all_names if ids is None else _chosen(hr_folder, all_names, ids):
         for lr_name in lr_names.get(name, [f"{name}x{scale}"]):
-            pairs.append(_check_pair(name, hr_folder / f"{name}.npy", lr_folder / f"{lr_name}.npy", scale))
-    if not pairs:
+            paths = hr_folder / f"{name}.npy", lr_folder / f"{lr_name}.npy"
+            try:
+                pairs.append(_check_pair(name, *paths, scale))
+            except UserError as error:
+                if on_bad is None:
+                    raise
+                on_bad(name, *paths, error)
+    if not all_names:
         raise UserError(f"{hr_folder}: there are no arrays NAME.npy in it{_nested(hr_folder)}")
     return pairs
 

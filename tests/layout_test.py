@@ -18,7 +18,7 @@ MAY_IMPORT = {  # of the rooms; the scripts may import all of them
     "data": GROUND | {"datasets"},
     "super_resolution": GROUND | {"imaging", "weights", "model", "pretrained"},
     "evaluation": GROUND | {"imaging", "datasets", "weights", "super_resolution"},
-    "comparison": GROUND | {"imaging", "evaluation"},
+    "comparison": GROUND | {"imaging", "datasets", "evaluation"},
     "training": GROUND | {"model", "optimizer", "imaging", "datasets", "data", "weights", "super_resolution",
                           "evaluation"},
 }
@@ -78,6 +78,13 @@ def test_model_and_optimizer_import_keras_alone():
         for path in (ROOT / package).glob("*.py"):
             top = {name.split(".")[0] for name in imports(path)} - {package}
             assert top <= {"keras", "numpy"} | set(sys.stdlib_module_names), path
+
+
+def test_benchmarks_use_nothing_private():
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not {name for name in names if name.startswith("_") and not name.startswith("__")}, path
+        assert not imports(path) & {"evaluate"}, path
 
 
 def test_there_is_no_circle_of_imports():

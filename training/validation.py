@@ -23,5 +23,6 @@ class FullSizeValidation:
         self.samples = [DIV2KSample(pair) for pair in pairs]
 
     def __call__(self, training):
-        scores = measure(training.super_resolve, self.samples, Protocol(), progress=training.interrupts.watched)
+        scores = measure(training.super_resolve, self.samples, Protocol.named("original"),
+                         progress=training.interrupts.watched)
         return {"val_psnr": scores.mean("psnr")}
