@@ -20,7 +20,7 @@ from errors import UserError
 from imaging import blur, degrading
 from imaging.resize import downscale
 
-STREAM = 2  # makes other random numbers than those that choose images (0) and crop patches (1) of the same seed
+STREAM = 3  # of the same seed, 0 chooses the images of a training, 1 crops patches, and 2 makes a GAN's label noise
 MAX_STRENGTH = 3
 ORDERS = (1, 2)
 
