@@ -2,6 +2,7 @@
 
 SCALES = (2, 3, 4)
 DOWNGRADES = ("bicubic", "unknown", "mild", "difficult", "wild", "bicubic_jpeg_90")  # examples: any folder is one
+DEGRADATIONS = ("photo", "photo2")  # how low-resolution images can be made of high-resolution ones on the fly
 LOSSES = ("mae", "mse", "charbonnier")
 SCHEDULES = ("step", "cosine")
 CONTENT_LOSSES = ("vgg54", "vgg22")
