@@ -14,8 +14,8 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
 from command_line import add_device_options, number, prepare_backend, run, script_parser
+from imaging.formats import CHOICES
 
-FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
 
 
@@ -30,7 +30,7 @@ def parser():
     p.add_argument("-s", "--scale", type=int, choices=SCALES,
                    help="of the shipped model; by default 4, or the model's own")
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
-    p.add_argument("--format", choices=FORMATS, help="of the output; by default that of the input's suffix")
+    p.add_argument("--format", choices=CHOICES, help="of the output; by default that of the input's suffix")
     p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")

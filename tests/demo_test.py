@@ -164,7 +164,7 @@ def test_profile_resolution_and_16_bits_are_kept(run_main, model_path, tmp_path)
 def test_another_format_can_be_asked_for(run_main, model_path, tmp_path):
     rgba = np.dstack([make_photo(6, 8), np.zeros((6, 8), np.uint8)])
     write_photo(tmp_path / "in" / "a.png", Photo(rgba))
-    for suffix, mode in (("jpg", "RGB"), ("webp", "RGBA"), ("tif", "RGBA"), ("bmp", "RGB")):
+    for suffix, mode in (("jpg", "RGB"), ("webp", "RGBA"), ("tif", "RGBA"), ("bmp", "RGB"), ("avif", "RGBA")):
         assert run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path,
                         "--format", suffix)[0] == 0
         with Image.open(tmp_path / "out" / f"a-sr.{suffix}") as image:
