@@ -5,6 +5,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import keras
 
+from datasets.degradations import Degradation
+from datasets.degraded import find_degraded_pairs
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream, start_worker, worker_batch
 from errors import UserError
@@ -13,9 +15,12 @@ SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call
 
 
 def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None):
-    """Returns the pairs for training and those for validation; arguments and errors are those of `find_pairs`."""
-    return [find_pairs(dataset, subset, scale, downgrade, ids)
-            for subset, ids in (("train", train_ids), ("valid", valid_ids))]
+    """Returns the pairs for training and those for validation; arguments and errors are those of `find_pairs`.
+
+    `downgrade` may be a `Degradation`: then only the high-resolution arrays are needed.
+    """
+    find = find_degraded_pairs if isinstance(downgrade, Degradation) else find_pairs
+    return [find(dataset, subset, scale, downgrade, ids) for subset, ids in (("train", train_ids), ("valid", valid_ids))]
 
 
 def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=None):

@@ -91,8 +91,12 @@ def degrade_photo(hr, scale, photo, downgrade="photo", strength=1.0, order=1, se
         photo: its name.
         downgrade, strength, order, seed: as for `Degradation`.
     """
-    number = int.from_bytes(hashlib.sha256(photo.encode()).digest()[:8], "big")
-    return Degradation(downgrade, strength, order, seed).lr(hr, scale, number)
+    return Degradation(downgrade, strength, order, seed).lr(hr, scale, number_of(photo))
+
+
+def number_of(name):
+    """Returns the number of a random stream that stands for a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 class _Photo(Chance):

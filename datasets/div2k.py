@@ -28,8 +28,8 @@ class StoredImage(NamedTuple):
 class ImagePair(NamedTuple):
     """One image in high and in low resolution, both stored.
 
-    Whatever trains or validates asks a pair only for `name`, `folder`, `lr_shape` and `load`, so that another class
-    with these can make its low resolution itself.
+    Whatever trains or validates asks a pair only for `name`, `folder`, `lr_shape`, `load` and `crop`, so that another
+    class with these can make its low resolution itself.
 
     Attributes:
         name: the image's id, which is the name of its files, such as '0801'.
@@ -53,6 +53,14 @@ class ImagePair(NamedTuple):
         """Returns `hr`, cropped to `scale` times the size of `lr`, and `lr`, (H, W, 3) uint8."""
         height, width, _ = self.lr_shape
         return self.hr.map()[:height * scale, :width * scale], self.lr.map()
+
+    def crop(self, y, x, size, scale, number):
+        """Returns the patches of `hr` and `lr` whose corner is at (y, x) in LR pixels, `size` LR pixels on a side.
+
+        `number` is that of the sample, of which stored images make no use.
+        """
+        hr = self.hr.map()[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+        return hr, self.lr.map()[y:y + size, x:x + size]
 
 
 def hr_dir(dataset, subset):
@@ -128,6 +136,19 @@ def find_pairs(dataset, subset, scale, downgrade, ids=None, on_bad=None):
     if not all_names:
         raise UserError(f"{hr_folder}: there are no arrays NAME.npy in it{_nested(hr_folder)}")
     return pairs
+
+
+def stored_hr_images(dataset, subset, ids=None):
+    """Returns the name and the `StoredImage` of each high-resolution array; arguments and errors as in `find_pairs`."""
+    folder = hr_dir(dataset, subset)
+    for needed in (Path(dataset), folder):
+        if not needed.is_dir():
+            raise UserError(f"{needed}: there is no such folder; convert.py makes a data set")
+    names = _stems(folder)
+    if not names:
+        raise UserError(f"{folder}: there are no arrays NAME.npy in it{_nested(folder)}")
+    return [(name, stored_image(folder / f"{name}.npy"))
+            for name in (names if ids is None else _chosen(folder, names, ids))]
 
 
 def stored_image(path):

@@ -54,11 +54,10 @@ class PatchStream:
         """Returns the paired patches of sample `number` of the stream."""
         rng = np.random.default_rng((self.seed, 1, number))
         pair = self.pairs[self._image_index(number)]
-        hr, lr = pair.load(self.scale)
-        y = int(rng.integers(lr.shape[0] - self.patch_size + 1))
-        x = int(rng.integers(lr.shape[1] - self.patch_size + 1))
-        lr, hr = (_crop(image, y * factor, x * factor, self.patch_size * factor)
-                  for image, factor in ((lr, 1), (hr, self.scale)))
+        height, width, _ = pair.lr_shape
+        y = int(rng.integers(height - self.patch_size + 1))
+        x = int(rng.integers(width - self.patch_size + 1))
+        hr, lr = pair.crop(y, x, self.patch_size, self.scale, number)
         if self.augment:
             flip, quarters = rng.integers(2), rng.integers(4)
             lr, hr = (np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
@@ -78,10 +77,6 @@ def central_patches(hr, lr, scale, size):
     y, x = (max(length - size, 0) // 2 for length in lr.shape[:2])
     lr = lr[y:y + size, x:x + size]
     return hr[y * scale:, x * scale:][:lr.shape[0] * scale, :lr.shape[1] * scale], lr
-
-
-def _crop(image, y, x, size):
-    return image[y:y + size, x:x + size]
 
 
 _stream = None  # of a worker process

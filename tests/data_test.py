@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from data import PatchSequence, patch_stream
+from data import PatchSequence, find_training_pairs, patch_stream
+from datasets.degradations import Degradation
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
 from errors import UserError
@@ -127,6 +128,10 @@ class MadePair:
         hr = np.load(self.hr_path)
         lr = downscale(hr, scale, "replicate")
         return hr[:lr.shape[0] * scale, :lr.shape[1] * scale], lr // 2
+
+    def crop(self, y, x, size, scale, number):
+        hr, lr = self.load(scale)
+        return hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale], lr[y:y + size, x:x + size]
 
 
 @pytest.mark.parametrize("in_processes", [False, True])
@@ -279,3 +284,28 @@ def test_a_folder_in_the_folder_is_named(tmp_path):
     write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", "0001x2", shape=(4, 4, 3))
     with pytest.raises(UserError, match=r"DIV2K_train_HR: there are no arrays .*but .* its folder DIV2K_train_HR"):
         find_pairs(tmp_path, "train", 2, "bicubic")
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_low_resolution_patches_are_made_of_the_high_ones_whatever_the_workers(tmp_path, in_processes):
+    for subset, seed in (("train", 0), ("valid", 1)):
+        (tmp_path / f"DIV2K_{subset}_HR").mkdir()
+        np.save(tmp_path / f"DIV2K_{subset}_HR" / "photo.npy", make_photo(67, 53, seed=seed))
+    degradation = Degradation("photo", seed=3)
+    train_pairs, (valid_pair,) = find_training_pairs(tmp_path, 2, degradation)
+    stream = patch_stream(train_pairs, 2, "train", batch_size=4, patch_size=12, seed=0)
+    sequence = PatchSequence(stream, 3, num_workers=2, use_multiprocessing=in_processes)
+    batches = [sequence[i] for i in range(3)]
+    sequence.close()
+    for number in reversed(range(3)):
+        for ours, theirs in zip(stream.batch(number), batches[number], strict=True):
+            assert np.array_equal(ours, theirs)
+    lr, hr = batches[0]
+    assert lr.shape == (4, 12, 12, 3)
+    assert hr.shape == (4, 24, 24, 3)
+    plain = [downscale(image, 2) for image in hr]
+    assert not np.array_equal(lr, plain)
+    assert np.abs(lr.astype(int) - plain).mean() < 20
+    assert np.array_equal(valid_pair.load(2)[1], valid_pair.load(2)[1])
+    assert valid_pair.load(2)[0].shape == (66, 52, 3)
+    assert valid_pair.load(2)[1].shape == valid_pair.lr_shape == (33, 26, 3)
