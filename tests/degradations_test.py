@@ -154,6 +154,7 @@ def test_a_photo_is_degraded_by_its_name(hr):
     assert np.array_equal(degrade_photo(hr, 4, "a", seed=1), first)
     assert not np.array_equal(degrade_photo(hr, 4, "b", seed=1), first)
     assert not np.array_equal(degrade_photo(hr, 4, "a", seed=2), first)
+    assert degrade_photo(hr, 4, "not UTF-8: \udcff").shape == first.shape  # so Python reads the name of such a file
 
 
 @pytest.fixture
