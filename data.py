@@ -20,7 +20,8 @@ def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=Non
     `downgrade` may be a `Degradation`: then only the high-resolution arrays are needed.
     """
     find = find_degraded_pairs if isinstance(downgrade, Degradation) else find_pairs
-    return [find(dataset, subset, scale, downgrade, ids) for subset, ids in (("train", train_ids), ("valid", valid_ids))]
+    return [find(dataset, subset, scale, downgrade, ids)
+            for subset, ids in (("train", train_ids), ("valid", valid_ids))]
 
 
 def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=None):

@@ -2,7 +2,7 @@
 
 `photo` is mild: what happens to a photo between the lens and a website. `photo2` is the second-order recipe of
 Real-ESRGAN (Wang et al. 2021, "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
-sections 3.1 to 3.4), with the published settings of its x4 model. All steps leave 8-bit images, as files do.
+sections 3.1 to 3.3), with the published settings of its x4 model. All steps leave 8-bit images, as files do.
 
 Every choice and all noise come from one random stream, that of (seed, number), so that an image is the same whichever
 process makes it, and when.
@@ -10,6 +10,7 @@ process makes it, and when.
 
 import hashlib
 import math
+import os
 
 import numpy as np
 
@@ -95,14 +96,15 @@ def degrade_photo(hr, scale, photo, downgrade="photo", strength=1.0, order=1, se
 
 
 def number_of(name):
-    """Returns the number of a random stream that stands for a name."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    """Returns the number of a random stream that stands for a file's name."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")
 
 
 class _Photo(Chance):
     """The chain `photo` for one image."""
 
     def lr(self, hr, size, order):
+        """Returns the image of `hr` that has `size` (height, width) after `order` passes."""
         image = hr
         for _ in range(order - 1):
             factor = self.rng.uniform(1, hr.shape[0] / size[0])
