@@ -63,7 +63,7 @@ def child(args):
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
     start = time.perf_counter()
     with tqdm(disable=True) as bar:
-        batch = Batch(super_resolve, args.model, bar)
+        batch = Batch(super_resolve, bar)
         batch.run([job], [0])
     seconds, peak = time.perf_counter() - start, memory_mib("VmHWM")
     if batch.num_failed:

@@ -97,7 +97,7 @@ def test_every_pass_shows_all_images_in_a_new_order(pairs):
 def test_images_smaller_than_a_patch_are_left_out(pairs):
     stream = PatchStream(pairs, 3, patch_size=25)
     assert stream.num_too_small == 8  # LR sizes are (20 + i, 31 - i)
-    assert [pair.image_id for pair in stream.pairs] == [5, 6]
+    assert [pair.name for pair in stream.pairs] == ["0005", "0006"]
     with pytest.raises(UserError, match=r"none of the 10 images of .*_HR is as large as a patch of 120 x 120"):
         PatchStream(pairs, 3, patch_size=40)
 
@@ -172,8 +172,8 @@ def test_the_training_set_alone_is_augmented(pairs):
 
 
 def test_ids_default_to_what_is_there(pairs, tmp_path):
-    assert [pair.image_id for pair in pairs] == list(range(1, 11))
-    assert [pair.image_id for pair in find_pairs(tmp_path, "train", 3, "bicubic", [3, 4])] == [3, 4]
+    assert [pair.name for pair in pairs] == [f"{i:04d}" for i in range(1, 11)]
+    assert [pair.name for pair in find_pairs(tmp_path, "train", 3, "bicubic", [3, 4])] == ["0003", "0004"]
 
 
 def test_an_hr_image_may_exceed_the_multiple_of_the_scale(tmp_path):
@@ -219,5 +219,63 @@ def test_missing_folders_and_ids_are_named(pairs, tmp_path):
         find_pairs(tmp_path, "train", 3, "bicubic", [10, 11])
     for pair in pairs:
         pair.hr.path.unlink()
-    with pytest.raises(UserError, match=r"there are no arrays NNNN\.npy in it"):
+    with pytest.raises(UserError, match=r"there are no arrays NAME\.npy in it"):
         find_pairs(tmp_path, "train", 3, "bicubic")
+
+
+def write_arrays(folder, *names, shape=(8, 8, 3)):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        np.save(folder / f"{name}.npy", np.zeros(shape, np.uint8))
+
+
+def names_of(pairs):
+    return [(pair.name, pair.lr.path.stem) for pair in pairs]
+
+
+def test_any_file_name_is_an_image_id(tmp_path):
+    names = ["0001", "0001_s001", "000001", "img5", "box2"]
+    write_arrays(tmp_path / "DIV2K_train_HR", *names, "._0001")
+    write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", *(f"{name}x2" for name in names), shape=(4, 4, 3))
+    pairs = find_pairs(tmp_path, "train", 2, "bicubic")
+    assert names_of(pairs) == [(name, f"{name}x2") for name in sorted(names)]
+
+
+def test_a_range_chooses_among_the_numbers_and_says_what_it_leaves_out(tmp_path, capsys):
+    names = ["0001", "0002_s001", "0002_s002", "0003", "img2"]
+    write_arrays(tmp_path / "DIV2K_train_HR", *names)
+    write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", *(f"{name}x2" for name in names), "9x2", shape=(4, 4, 3))
+    pairs = find_pairs(tmp_path, "train", 2, "bicubic", range(1, 3))
+    assert [pair.name for pair in pairs] == ["0001", "0002_s001", "0002_s002"]
+    out = capsys.readouterr().out
+    assert "arrays whose names do not begin with a number, left out: 1, such as img2.npy" in out
+    assert "arrays without a high-resolution image, left out: 1, such as 9x2.npy" in out
+    with pytest.raises(UserError, match=r"0004\.npy: there is no such array"):
+        find_pairs(tmp_path, "train", 2, "bicubic", range(1, 10**9))
+
+
+@pytest.mark.parametrize(("downgrade", "folder", "scale", "lr_names"), [
+    ("mild", "LR_mild", 4, ["0001x4m"]),
+    ("wild", "LR_wild", 4, ["0001x4w1", "0001x4w2"]),
+    ("bicubic", "LR_x8", 8, ["0001x8"]),
+    ("bicubic_jpeg_40", "LR_bicubic_jpeg_40/X4", 4, ["0001x4"]),
+])
+def test_any_folder_is_a_downgrade(tmp_path, downgrade, folder, scale, lr_names):
+    write_arrays(tmp_path / "DIV2K_train_HR", "0001", shape=(16, 24, 3))
+    write_arrays(tmp_path / f"DIV2K_train_{folder}", *lr_names, shape=(16 // scale, 24 // scale, 3))
+    pairs = find_pairs(tmp_path, "train", scale, downgrade)
+    assert names_of(pairs) == [("0001", name) for name in lr_names]
+
+
+def test_a_downgrade_that_is_not_there_is_told_with_those_that_are(tmp_path):
+    write_arrays(tmp_path / "DIV2K_train_HR", "0001")
+    write_arrays(tmp_path / "DIV2K_train_LR_mild", "0001x4m")
+    with pytest.raises(UserError, match=r"LR_unknown/X4: there is no such folder.*the downgrades in this one are mild"):
+        find_pairs(tmp_path, "train", 4, "unknown")
+
+
+def test_a_folder_in_the_folder_is_named(tmp_path):
+    write_arrays(tmp_path / "DIV2K_train_HR" / "DIV2K_train_HR", "0001")
+    write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", "0001x2", shape=(4, 4, 3))
+    with pytest.raises(UserError, match=r"DIV2K_train_HR: there are no arrays .*but .* its folder DIV2K_train_HR"):
+        find_pairs(tmp_path, "train", 2, "bicubic")

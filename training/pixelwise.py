@@ -89,7 +89,8 @@ class FullSizeValidation:
         self.samples = [DIV2KSample(pair) for pair in pairs]
 
     def __call__(self, run):
-        scores = measure(run.super_resolve, self.samples, Protocol(), progress=run.interrupts.watched)
+        scores = measure(run.super_resolve, self.samples, Protocol.named("original"),
+                         progress=run.interrupts.watched)
         return {"val_psnr": scores.mean("psnr")}
 
 
