@@ -39,11 +39,15 @@ def make_photo(path, width, height):
 
 def save_network(profile, path):
     """Writes a network of a profile at x4 with random weights."""
-    import train
     import weights
-    from training.networks import build_models
+    from model import build_network
+    from train import PROFILES
 
-    weights.save(build_models(train.parse_args(["--profile", profile, "--scale", "4"]))[0], path)
+    row = PROFILES[profile]
+    sizes = {"num_filters": row["num_filters"], "num_res_blocks": row["num_res_blocks"]}
+    if "res_expansion" in row:
+        sizes["res_block_expansion"] = row["res_expansion"]
+    weights.save(build_network(row["model"], 4, res_block_scaling=row.get("res_scaling"), **sizes), path)
 
 
 def child(args):

@@ -43,7 +43,8 @@ def main():
     args = parser.parse_args()
     samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate") if args.images
                else dataset_samples(args.dataset, "bicubic", args.scale))
-    features = {name: load_features(name, args.vgg_weights) for name in ("vgg54", "vgg22")}
+    features = {name: load_features(name, args.vgg_weights, "give its path with --vgg-weights")
+                for name in ("vgg54", "vgg22")}
     compare = {name: PerceptualValidation(network, samples, args.scale) for name, network in features.items()}
     evaluation = Evaluation(lambda scale: samples, Protocol.named("benchmark"), choose_metrics(["ssim"]))
     rows = []

@@ -1,6 +1,7 @@
 """The house rules that a reader relies on."""
 
 import ast
+import re
 import sys
 
 from tests.conftest import ROOT
@@ -48,6 +49,29 @@ def test_no_file_imports_a_script():
 def test_the_scripts_alone_import_the_command_line():
     for path in modules():
         assert ("command_line" in imports(path)) == (path.parent == ROOT and path.stem in SCRIPTS), path
+
+
+def test_the_command_line_ends_in_the_scripts():
+    """No function of a library takes `args`."""
+    for path in modules():
+        if path.parent == ROOT and path.stem in SCRIPTS | {"command_line"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                assert "args" not in {argument.arg for argument in taken}, (path, node.name)
+
+
+def test_training_names_no_option():
+    for path in (ROOT / "data.py", *(ROOT / "training").glob("*.py"), ROOT / "datasets" / "patches.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"--[a-z]", node.value), (path, node.value)
+
+
+def test_no_test_imports_another_test_file():
+    for path in (ROOT / "tests").glob("*.py"):
+        assert not {name for name in imports(path) if name.endswith("_test")}, path
 
 
 def rooms_of(path):

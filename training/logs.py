@@ -1,10 +1,11 @@
-"""Figures and images of a training for TensorBoard."""
+"""What a training shows: the progress bar of an epoch, and figures and images for TensorBoard."""
 
 import time
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import image, scalar
+from tqdm import tqdm
 
 from datasets.patches import central_patches
 from files import write_errors
@@ -15,6 +16,13 @@ PREVIEW_SIZE = 64  # LR pixels
 NUM_PREVIEWS = 3
 
 
+def step_bar(run, epoch, first_step):
+    """Returns the progress bar of an epoch, counted from 0, of a `Training`, `first_step` steps of which are done."""
+    return tqdm(total=run.iterations_per_epoch * run.sequence.batch_size,
+                initial=first_step * run.sequence.batch_size, desc=f"epoch {epoch + 1}/{run.epochs}", unit="image",
+                leave=False, disable=None)
+
+
 class TensorBoardLog:
     """Figures and a few validation images of each epoch, on every Keras backend.
 
@@ -23,7 +31,7 @@ class TensorBoardLog:
 
     Args:
         folder: of the event files.
-        pairs: `ImagePair`s; the middle of the first few is shown.
+        pairs: pairs of images; the middle of the first few is shown.
         scale: 2, 3 or 4.
         first_epoch: number of the first epoch to be written; those from it on of an earlier try are hidden.
     """
