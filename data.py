@@ -1,11 +1,12 @@
 """Random patches of DIV2K as a Keras data set, loaded ahead by threads or processes."""
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import keras
 
 from datasets.patches import start_worker, worker_batch
+from datasets.workers import WorkerPool
 
 
 class PatchSequence(keras.utils.PyDataset):
@@ -58,8 +59,7 @@ class PatchSequence(keras.utils.PyDataset):
 
     def _submit(self, number):
         if self._executor is None and self.in_processes:
-            self._executor = ProcessPoolExecutor(self.num_workers, multiprocessing.get_context("spawn"), start_worker,
-                                                 (self.stream,))
+            self._executor = WorkerPool(self.num_workers, partial(start_worker, self.stream))
         elif self._executor is None:
             self._executor = ThreadPoolExecutor(self.num_workers)
         return self._executor.submit(worker_batch if self.in_processes else self.stream.batch, number)
