@@ -219,8 +219,3 @@ def write_csv(path, fields, rows):
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def outdated(target, source):
-    """Whether `target` is missing or older than `source`."""
-    return not target.exists() or target.stat().st_mtime < source.stat().st_mtime
