@@ -21,11 +21,12 @@ class Interrupted(Exception):
 class Interrupts:
     """Within the `with` block SIGINT (Ctrl-C) and SIGTERM are only noted; a second one ends the program at once."""
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
     def __enter__(self):
         self._received = None
-        self._handlers = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+        self._handlers = {number: signal.signal(number, self._receive) for number in self.SIGNALS
+                          if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN}  # as nohup does
         return self
 
     def __exit__(self, *_):
