@@ -10,8 +10,9 @@
 numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
 imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by --seed and
 the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
-What is there and newer than its source is not made again. weights: a Keras 2 file (.h5) or a PyTorch checkpoint
-(.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in the file is executed.
+What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
+or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
+the file is executed.
 """
 
 import argparse
@@ -92,6 +93,7 @@ def main(args):
         weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
         return 0
     from datasets import conversion
+    from datasets.work import do_tasks
 
     for folder in args.indir:
         if not folder.is_dir():
@@ -108,7 +110,7 @@ def main(args):
     else:
         tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
                                          args.seed)
-    return conversion.convert(tasks, args.outdir, args.num_workers)
+    return do_tasks(tasks, args.outdir, args.num_workers, args.debug)
 
 
 def _command_first(argv):

@@ -1,7 +1,7 @@
 """The door to training data: pairs of images, and random patches of them as a Keras data set."""
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import keras
 
@@ -9,6 +9,7 @@ from datasets.degradations import Degradation
 from datasets.degraded import find_degraded_pairs
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream, start_worker, worker_batch
+from datasets.workers import WorkerPool
 from errors import UserError
 
 SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call their images
@@ -109,8 +110,7 @@ class PatchSequence(keras.utils.PyDataset):
 
     def _submit(self, number):
         if self._executor is None and self.in_processes:
-            self._executor = ProcessPoolExecutor(self.num_workers, multiprocessing.get_context("spawn"), start_worker,
-                                                 (self.stream,))
+            self._executor = WorkerPool(self.num_workers, partial(start_worker, self.stream))
         elif self._executor is None:
             self._executor = ThreadPoolExecutor(self.num_workers)
         return self._executor.submit(worker_batch if self.in_processes else self.stream.batch, number)

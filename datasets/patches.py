@@ -1,10 +1,5 @@
 """Random patches of pairs of images, and worker processes that make them; without Keras, which they need not load."""
 
-import os
-import signal
-import threading
-import time
-
 import numpy as np
 
 from errors import UserError
@@ -83,17 +78,9 @@ _stream = None  # of a worker process
 
 
 def start_worker(stream):
-    """Prepares a worker process: Ctrl-C is for the main process, and without that there is nothing to do."""
+    """Prepares a worker process to make batches of a `PatchStream`."""
     global _stream
     _stream = stream
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _exit_with_parent(parent):
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)
 
 
 def worker_batch(number):
