@@ -17,7 +17,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from choices import DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
+from choices import DEGRADATIONS, DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from errors import UserError, describe
 from files import read_text
 
@@ -254,7 +254,11 @@ def add_training_data_options(parser, scale):
     add_dataset_options(parser)
     parser.add_argument("-s", "--scale", type=int, choices=SCALES, default=scale, help="factor of super-resolution")
     parser.add_argument("--training-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
-    parser.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    parser.add_argument("--validation-images", type=id_range, metavar="A-B",
+                        help="ids; by default all that are there; without a folder of validation images they are "
+                             "taken from the training images")
+    parser.add_argument("--validation-dataset", type=Path, metavar="DIR",
+                        help="data set whose validation images are taken instead")
     parser.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
     parser.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
     parser.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
@@ -272,7 +276,12 @@ def add_dataset_options(parser):
                         help="data set in DIV2K's layout, converted to numpy arrays")
     parser.add_argument("--downgrade", type=folder_part, default="bicubic", metavar="NAME",
                         help=f"how the low-resolution images were made, such as {', '.join(DOWNGRADES)}: what the "
-                             "folders DIV2K_train_LR_NAME and DIV2K_valid_LR_NAME are called")
+                             "folders DIV2K_train_LR_NAME and DIV2K_valid_LR_NAME are called; "
+                             f"{' and '.join(DEGRADATIONS)} are made on the fly where there are no such folders")
+    parser.add_argument("--downgrade-strength", type=number(float, 0, 3), default=1.0, metavar="F",
+                        help=f"{', '.join(DEGRADATIONS)}: 0 (plain bicubic) to 3")
+    parser.add_argument("--downgrade-order", type=int, choices=(1, 2), default=1,
+                        help="photo: 2 does the chain of blur, resizing, noise and JPEG twice")
 
 
 def add_device_options(parser):

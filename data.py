@@ -5,9 +5,8 @@ from functools import partial
 
 import keras
 
-from datasets.degradations import Degradation
-from datasets.degraded import find_degraded_pairs
-from datasets.div2k import find_pairs
+from datasets.degraded import find_or_make_pairs
+from datasets.div2k import hr_dir
 from datasets.patches import PatchStream, start_worker, worker_batch
 from datasets.workers import WorkerPool
 from errors import UserError
@@ -15,14 +14,35 @@ from errors import UserError
 SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call their images
 
 
-def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None):
-    """Returns the pairs for training and those for validation; arguments and errors are those of `find_pairs`.
+def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None, valid_dataset=None):
+    """Returns the pairs for training and those for validation.
 
-    `downgrade` may be a `Degradation`: then only the high-resolution arrays are needed.
+    Validation images that are chosen by number come from the training folder where the data set has no folder for
+    validation; they are then not trained on.
+
+    Args:
+        dataset: folder in DIV2K's layout with numpy arrays.
+        scale: 2, 3, 4 or 8.
+        downgrade: name of a stored downgrade, or a `Degradation`, as `find_downgrade` returns it.
+        train_ids, valid_ids: numbers of images; by default all.
+        valid_dataset: another data set, from which the validation images are taken.
+
+    Raises:
+        UserError: as `datasets.div2k.find_pairs`.
     """
-    find = find_degraded_pairs if isinstance(downgrade, Degradation) else find_pairs
-    return [find(dataset, subset, scale, downgrade, ids)
-            for subset, ids in (("train", train_ids), ("valid", valid_ids))]
+    train_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, train_ids)
+    if valid_ids is None and not valid_dataset and not hr_dir(dataset, "valid").is_dir():
+        raise UserError(f"{hr_dir(dataset, 'valid')}: there is no such folder; choose validation images among the "
+                        "training images by their ids, or those of another data set")
+    if valid_ids is None or valid_dataset or hr_dir(dataset, "valid").is_dir():
+        return train_pairs, find_or_make_pairs(valid_dataset or dataset, "valid", scale, downgrade, valid_ids)
+    valid_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, valid_ids)
+    names = {pair.name for pair in valid_pairs}
+    train_pairs = [pair for pair in train_pairs if pair.name not in names]
+    print(f"{hr_dir(dataset, 'train')}: {len(names)} of its images are for validation, {len(train_pairs)} for training")
+    if not train_pairs:
+        raise UserError(f"{hr_dir(dataset, 'train')}: all of its images are for validation: leave some for training")
+    return train_pairs, valid_pairs
 
 
 def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=None):

@@ -62,6 +62,10 @@ class Degradation:
             raise UserError(f"order {order} of a degradation is not allowed: choose 1 or 2")
         self.name, self.strength, self.order, self.seed = name, strength, order, seed
 
+    def __str__(self):
+        order = f", order {self.order}" if self.order > 1 else ""
+        return f"{self.name}, strength {self.strength:g}{order}, seed {self.seed}"
+
     def lr(self, hr, scale, number):
         """Returns the low-resolution image of `hr` that (seed, number) stands for.
 

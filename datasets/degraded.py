@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from choices import DEGRADATIONS
 from datasets.degradations import Degradation, number_of
-from datasets.div2k import StoredImage, stored_hr_images
+from datasets.div2k import StoredImage, find_lr_dir, find_pairs, hr_dir, stored_hr_images
 
 
 class DegradedPair(NamedTuple):
@@ -51,7 +52,27 @@ class DegradedPair(NamedTuple):
         return hr, self.degradation.lr(hr, scale, number)
 
 
-def find_degraded_pairs(dataset, subset, scale, degradation, ids=None):
-    """Returns a `DegradedPair` for each high-resolution array; arguments and errors are those of `find_pairs`."""
-    return [DegradedPair(name, image, degradation, scale) for name, image in stored_hr_images(dataset, subset, ids)
-            if min(image.shape[:2]) >= scale]
+def find_downgrade(name, strength, order, seed):
+    """Returns what `find_or_make_pairs` takes: the `Degradation` of that name where there is one, or the name."""
+    return Degradation(name, strength, order, seed) if name in DEGRADATIONS else name
+
+
+def find_or_make_pairs(dataset, subset, scale, downgrade, ids=None, on_bad=None):
+    """Returns the pairs of a data set, stored ones, or those whose low resolution is made.
+
+    Args:
+        downgrade: name of a stored downgrade, as for `find_pairs`, or a `Degradation`: then stored arrays of its name
+            are taken where there are some, and otherwise only the high-resolution arrays are needed.
+        dataset, subset, scale, ids, on_bad: as for `find_pairs`.
+
+    Raises:
+        UserError: as `find_pairs`.
+    """
+    if isinstance(downgrade, str):
+        return find_pairs(dataset, subset, scale, downgrade, ids, on_bad)
+    if find_lr_dir(dataset, subset, downgrade.name, scale).is_dir():
+        return find_pairs(dataset, subset, scale, downgrade.name, ids, on_bad)
+    pairs = [DegradedPair(name, image, downgrade, scale) for name, image in stored_hr_images(dataset, subset, ids)
+             if min(image.shape[:2]) >= scale]
+    print(f"{hr_dir(dataset, subset)}: low-resolution images are made ({downgrade})")
+    return pairs

@@ -7,6 +7,7 @@ import pytest
 
 from data import PatchSequence, find_training_pairs, patch_stream
 from datasets.degradations import Degradation
+from datasets.degraded import find_downgrade
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
 from errors import UserError
@@ -309,3 +310,37 @@ def test_low_resolution_patches_are_made_of_the_high_ones_whatever_the_workers(t
     assert np.array_equal(valid_pair.load(2)[1], valid_pair.load(2)[1])
     assert valid_pair.load(2)[0].shape == (66, 52, 3)
     assert valid_pair.load(2)[1].shape == valid_pair.lr_shape == (33, 26, 3)
+
+
+def write_hr(dataset, subset, *names):
+    folder = dataset / f"DIV2K_{subset}_HR"
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        np.save(folder / f"{name}.npy", make_photo(32, 36, seed=i))
+
+
+def test_stored_low_resolution_is_taken_before_any_is_made(tmp_path, capsys):
+    write_hr(tmp_path, "train", "0001")
+    write_hr(tmp_path, "valid", "0801")
+    write_arrays(tmp_path / "DIV2K_valid_LR_photo" / "X2", "0801x2", shape=(16, 18, 3))
+    train_pairs, valid_pairs = find_training_pairs(tmp_path, 2, find_downgrade("photo", 1.0, 1, seed=0))
+    assert valid_pairs[0].load(2)[1].max() == 0
+    assert train_pairs[0].load(2)[1].max() > 0
+    assert capsys.readouterr().out == (f"{tmp_path / 'DIV2K_train_HR'}: low-resolution images are made (photo, "
+                                       "strength 1, seed 0)\n")
+
+
+def test_validation_images_may_come_from_the_training_folder_or_another_data_set(tmp_path, capsys):
+    downgrade = find_downgrade("photo", 0.0, 1, seed=0)
+    write_hr(tmp_path / "merged", "train", "0001", "0002", "0801", "0802")
+    write_hr(tmp_path / "other", "valid", "a", "b", "c")
+    train_pairs, valid_pairs = find_training_pairs(tmp_path / "merged", 2, downgrade, None, range(801, 803))
+    assert [pair.name for pair in train_pairs] == ["0001", "0002"]
+    assert [pair.name for pair in valid_pairs] == ["0801", "0802"]
+    assert "2 of its images are for validation, 2 for training" in capsys.readouterr().out
+    _, valid_pairs = find_training_pairs(tmp_path / "merged", 2, downgrade, valid_dataset=tmp_path / "other")
+    assert [pair.name for pair in valid_pairs] == ["a", "b", "c"]
+    with pytest.raises(UserError, match=r"DIV2K_valid_HR: there is no such folder; choose validation images among"):
+        find_training_pairs(tmp_path / "merged", 2, downgrade)
+    with pytest.raises(UserError, match="all of its images are for validation"):
+        find_training_pairs(tmp_path / "merged", 2, downgrade, range(1, 3), range(1, 3))
