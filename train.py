@@ -87,6 +87,9 @@ def _add_training_options(group):
     group.add_argument("--validation-steps", type=number(int, 1), default=100, metavar="N",
                        help="batches of validation patches")
     group.add_argument("--batch-size", type=number(int, 1), default=16, metavar="N", help="patches in a batch")
+    group.add_argument("--gradient-accumulation", type=number(int, 1), default=1, metavar="N",
+                       help="batches to an update of the weights: the effective batch is N times as large; steps, "
+                            "learning rate and --ema count batches as before")
     group.add_argument("--loss", choices=LOSSES, default="mae", help="pixel-wise loss")
     group.add_argument("--learning-rate", type=number(float, 0, exclusive=True), default=1e-3, metavar="F",
                        help="at the start")
@@ -135,6 +138,9 @@ def parse_args(argv=None):
         p.error("--num-init-batches would overwrite the weights of --pretrained-model: give only one of them")
     if sum(clip is not None for clip in (args.clipnorm, args.global_clipnorm, args.clipvalue)) > 1:
         p.error("--clipnorm, --global-clipnorm and --clipvalue exclude each other: give one of them")
+    if args.iterations_per_epoch % args.gradient_accumulation:
+        p.error(f"--gradient-accumulation {args.gradient_accumulation} is not allowed: give a divisor of "
+                f"--iterations-per-epoch, which is {args.iterations_per_epoch}")
     if args.initial_epoch >= args.epochs:
         p.error(f"--initial-epoch {args.initial_epoch} leaves nothing to do: --epochs is {args.epochs}")
     return args
@@ -180,6 +186,7 @@ def build(args):
         num_res_blocks=args.num_res_blocks, res_block_expansion=args.res_expansion, res_block_scaling=args.res_scaling)
     compile_model(
         network, schedule, loss=args.loss, weightnorm=args.weightnorm, ema=args.ema,
+        gradient_accumulation=args.gradient_accumulation,
         steps_done=args.initial_epoch * args.iterations_per_epoch, clipnorm=args.clipnorm,
         global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue)
     return inference_model, network, schedule

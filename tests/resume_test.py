@@ -84,7 +84,8 @@ def train_here(run_main, dataset, tmp_path):
 
 # An epoch looks for a signal at its start, after each of its 4 steps, and twice in its validation.
 @pytest.mark.parametrize(("argv", "count"), [
-    *((["--benchmark"], count) for count in range(2, 15)), (["--ema", "0.9"], 4), (["--ema", "0.9"], 6)])
+    *((["--benchmark"], count) for count in range(2, 15)), (["--ema", "0.9"], 4), (["--ema", "0.9"], 6),
+    *((["--gradient-accumulation", "2", "--ema", "0.9"], count) for count in (2, 9))])
 def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, run_main, monkeypatch, count, argv):
     _, whole = train_here("--epochs", 2, *argv)
     checks = itertools.count(1)

@@ -78,6 +78,7 @@ def test_defaults_without_a_profile_are_those_of_the_original():
     (["--num-init-batches", "2"], "add --weightnorm"),
     (["--weightnorm", "--num-init-batches", "2", "--pretrained-model", "a.keras"], "give only one"),
     (["--initial-epoch", "300"], "leaves nothing to do"),
+    (["--gradient-accumulation", "3"], "--gradient-accumulation 3 is not allowed: give a divisor of"),
 ])
 def test_options_that_contradict_each_other_are_refused(argv, message, capsys):
     with pytest.raises(SystemExit) as error:
@@ -195,6 +196,20 @@ def test_the_learning_rate_falls_as_asked(train_tiny):
     assert [row["learning_rate"] for row in history(run)] == pytest.approx([0.01, 0.005])
     _, run = train_tiny("--learning-rate", 0.01, "--learning-rate-step-size", 1, "--initial-epoch", 1)
     assert [(row["epoch"], row["learning_rate"]) for row in history(run)] == [(2, pytest.approx(0.005))]
+
+
+@pytest.mark.parametrize("argv", [["--no-weightnorm"], ["--weightnorm"]])
+def test_accumulated_gradients_train_as_a_batch_of_all(train_tiny, argv):
+    """Two batches of 2 are the patches of one of 4, and the learning rate is the same function of epochs."""
+    argv = [*argv, "--learning-rate-step-size", 1, "--learning-rate", 0.01]
+    _, large = train_tiny(*argv, "--batch-size", 4, "--iterations-per-epoch", 3)
+    _, small = train_tiny(*argv, "--batch-size", 2, "--iterations-per-epoch", 6, "--gradient-accumulation", 2)
+    for one, other in zip(history(large), history(small), strict=True):
+        assert one["learning_rate"] == other["learning_rate"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+    for one, other in zip(*(keras.saving.load_model(checkpoints(run)[-1]).get_weights() for run in (large, small)),
+                          strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
 
 
 def test_initialization_batches_and_the_summary_do_something(train_tiny):
