@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,30 @@ def save_truncated(path):
 def test_a_bad_array_is_named_with_its_cause(pairs, tmp_path, spoil, cause):
     spoil(pairs[1].lr.path)
     with pytest.raises(UserError, match=f"{pairs[1].lr.path}: {cause}"):
+        find_pairs(tmp_path, "train", 3, "bicubic")
+
+
+def npy_header(text):
+    """Returns the beginning of a .npy file with any header."""
+    return b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text.encode("latin-1") + b"\n" + bytes(999)
+
+
+@pytest.mark.parametrize("header", [
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (", "{'descr': '|u1', 'fortran_order': False, 'shape': (8.0,)}",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (-8, -9, 3)}", "(" * 3000 + ")" * 3000, "\n" * 50,
+    f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({2**70}, 9, 3)}}", "1\r\n2", "-" * 9000])
+def test_an_array_with_any_header_is_an_error_of_one_line(pairs, tmp_path, header):
+    pairs[1].lr.path.write_bytes(npy_header(header))
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: ") as error:
+        find_pairs(tmp_path, "train", 3, "bicubic")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_pipe_in_place_of_an_array_is_named_and_not_opened(pairs, tmp_path):
+    pairs[1].lr.path.unlink()
+    os.mkfifo(pairs[1].lr.path)
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: is no regular file"):
         find_pairs(tmp_path, "train", 3, "bicubic")
 
 
