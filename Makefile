@@ -1,4 +1,4 @@
-# make demo: super-resolve ./demo into ./output.  make test: lint and tests.
+# make demo: super-resolve ./demo into ./output.  make test: lint and tests.  make test-slow: tests that take minutes.
 # make test-backends: the tests on JAX and on PyTorch, in environments of their own without TensorFlow.
 # The first two set up .venv first; VENV=DIR uses the environment in DIR as it is.
 
@@ -10,10 +10,10 @@ ready := $(if $(given),$(wildcard $(BIN)/python))
 
 # What does not compute with Keras need not be tested again on each backend.
 BACKEND_TESTS = $(addprefix --ignore=tests/,comparison_browser_test.py comparison_page_test.py \
-	conversion_test.py data_test.py files_test.py images_test.py layout_test.py command_line_test.py photos_test.py \
-	readme_test.py resize_test.py) tests
+	conversion_test.py data_test.py degradations_test.py degrading_test.py files_test.py images_test.py layout_test.py \
+	command_line_test.py photos_test.py readme_test.py resize_test.py) tests
 
-.PHONY: demo test test-backends setup
+.PHONY: demo test test-slow test-backends setup
 
 demo: setup
 	$(BIN)/python demo.py -i ./demo -o ./output
@@ -22,18 +22,21 @@ test: setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest
 
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
 test-backends: .venv-jax/.installed .venv-torch/.installed
 	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(BACKEND_TESTS)
 	SR_TEST_BACKEND=jax .venv-jax/bin/python -m pytest $(BACKEND_TESTS)
 
 setup: $(if $(ready),,$(VENV)/.installed)
 
-$(VENV)/.installed: requirements-base.txt requirements-test.txt requirements.txt
+$(VENV)/.installed: requirements/base.txt requirements/test.txt requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements/test.txt
 	touch $@
 
-.venv-%/.installed: requirements-base.txt requirements-test.txt requirements-%.txt
+.venv-%/.installed: requirements/base.txt requirements/test.txt requirements/%.txt
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-$*.txt -r requirements-test.txt
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/$*.txt -r requirements/test.txt
 	touch $@

@@ -1,10 +1,12 @@
 """What a user may choose from, as plain data: parsers are built from it before Keras or NumPy is loaded."""
 
 SCALES = (2, 3, 4)
-DOWNGRADES = ("bicubic", "bicubic_jpeg_75", "bicubic_jpeg_90", "unknown")
+DOWNGRADES = ("bicubic", "unknown", "mild", "difficult", "wild", "bicubic_jpeg_90")  # examples: any folder is one
+DEGRADATIONS = ("photo", "photo2")  # how low-resolution images can be made of high-resolution ones on the fly
 LOSSES = ("mae", "mse", "charbonnier")
 SCHEDULES = ("step", "cosine")
 CONTENT_LOSSES = ("vgg54", "vgg22")
+PAIRINGS = ("name", "order")  # of images in high and in low resolution
 BORDER_MODES = ("symmetric", "replicate")  # of bicubic interpolation: newer MATLAB, older MATLAB
 WDSR_PADDINGS = ("symmetric", "same")
 GENERATORS = ("edsr-gen", "sr-resnet")  # networks that end in tanh, as generators of SRGAN do
@@ -13,3 +15,12 @@ TRAINING_PRECISIONS = ("float32", "bfloat16", "float16")
 INFERENCE_PRECISIONS = ("float32", "bfloat16")
 FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # Keras 2 files and PyTorch checkpoints
 MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
+METRICS_ON_REQUEST = ("ssim",)  # computed when the option of this name is given; all others always are
+CHANNELS = ("rgb", "y")
+# How images are compared: the channels, the pixels of border removed (a number, scale or scale+N), and whether the
+# output is rounded to whole numbers.
+PROTOCOLS = {
+    "original": {"channels": "rgb", "border": "0", "rounded": False},
+    "div2k": {"channels": "rgb", "border": "scale+6", "rounded": True},
+    "benchmark": {"channels": "y", "border": "scale", "rounded": True},
+}

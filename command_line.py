@@ -5,6 +5,7 @@ answers at once.
 """
 
 import argparse
+import math
 import os
 import re
 import signal
@@ -20,6 +21,8 @@ from choices import DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from errors import UserError, describe
 from files import read_text
 
+LARGEST = 2**31 - 1  # of whole numbers: what every library underneath takes
+LARGEST_SEED = 2**32 - 1  # what NumPy's and the backends' generators take
 # What may be typed beside --resume.
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
                   "print_model_summary", "debug")
@@ -29,7 +32,10 @@ STOP_SECONDS = 5  # which a stopped script has to clean up
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the layout of a script's docstring and adds the default of every option."""
+    """Keeps the layout of a script's docstring and adds the default of every option that has one."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def script_parser(doc):
@@ -114,8 +120,11 @@ def typed_options(parser, argv=None):
 def number(kind, minimum, maximum=None, exclusive=False):
     """Returns an argparse type: a number of type `kind` between `minimum` and `maximum`.
 
-    With `exclusive`, the minimum itself is not allowed.
+    With `exclusive`, the minimum itself is not allowed. Without a maximum, whole numbers end at `LARGEST`, and other
+    numbers must be finite.
     """
+    if maximum is None and kind is int:
+        maximum = LARGEST
     bound = f"{'above' if exclusive else 'at least'} {minimum}" + ("" if maximum is None else f" and at most {maximum}")
 
     def parse(text):
@@ -124,7 +133,7 @@ def number(kind, minimum, maximum=None, exclusive=False):
         except ValueError:
             value = None
         in_range = value is not None and (value > minimum if exclusive else value >= minimum)
-        if not in_range or (maximum is not None and value > maximum):
+        if not in_range or value == math.inf or (maximum is not None and value > maximum):
             noun = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{text} is not allowed: give {noun} {bound}")
         return value
@@ -133,14 +142,24 @@ def number(kind, minimum, maximum=None, exclusive=False):
 
 
 def id_range(text):
-    """Parses an image range 'A-B' (or a single 'A') into the list of ids A, A + 1, ..., B."""
+    """Parses an image range 'A-B' (or a single 'A') into the range of ids A, A + 1, ..., B."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is not an image range: give the first and the last id, as in 1-800")
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         raise argparse.ArgumentTypeError(f"{text} is an empty image range: the first id must not be above the last")
-    return list(range(first, last + 1))
+    if last > LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not an image range: ids end at {LARGEST}")
+    return range(first, last + 1)
+
+
+def folder_part(text):
+    """Parses a part of a folder's name: letters, digits, dots, dashes and underlines."""
+    if not re.fullmatch(r"[\w.-]+", text) or set(text) == {"."}:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: give the part of the folder's name behind "
+                                         "DIV2K_train_LR_")
+    return text
 
 
 def resume_args(parser, typed, allowed):
@@ -199,7 +218,7 @@ def args_lines(parser, args):
                 lines.append(option)
             elif f"--no-{option[2:]}" in action.option_strings:
                 lines.append(f"--no-{option[2:]}")
-        elif isinstance(value, list):
+        elif isinstance(value, range):
             lines.append(f"{option}={value[0]}-{value[-1]}")
         else:
             lines.append(f"{option}={value}")
@@ -225,7 +244,8 @@ def add_run_options(parser):
     """Adds where a training run is kept, its seed, and `--resume`."""
     parser.add_argument("-o", "--outdir", "--output", type=Path, default="./output", metavar="DIR",
                         help="folder in which the run's folder is made")
-    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights and data")
+    parser.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
+                        help="of weights and data")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
 
 
@@ -250,8 +270,9 @@ def add_dataset_options(parser):
     """Adds `--dataset` and `--downgrade`."""
     parser.add_argument("-d", "--dataset", type=Path, default="./DIV2K_BIN", metavar="DIR",
                         help="data set in DIV2K's layout, converted to numpy arrays")
-    parser.add_argument("--downgrade", choices=DOWNGRADES, default="bicubic",
-                        help="how the low-resolution images were made")
+    parser.add_argument("--downgrade", type=folder_part, default="bicubic", metavar="NAME",
+                        help=f"how the low-resolution images were made, such as {', '.join(DOWNGRADES)}: what the "
+                             "folders DIV2K_train_LR_NAME and DIV2K_valid_LR_NAME are called")
 
 
 def add_device_options(parser):
@@ -299,7 +320,7 @@ def report_devices():
     print(f"{backend}: {', '.join(gpus) if gpus else 'CPU'}")
     present = _nvidia_smi("--query-gpu=name")
     if present and not gpus:
-        print(f"warning: {', '.join(present)} is there but {backend} does not use it; requirements-gpu.txt installs "
+        print(f"warning: {', '.join(present)} is there but {backend} does not use it; requirements/gpu.txt installs "
               "what TensorFlow needs for it", file=sys.stderr)
 
 

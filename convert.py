@@ -3,11 +3,13 @@
     python convert.py -i ./DIV2K -o ./DIV2K_BIN numpy
     python convert.py -i ./DIV2K/DIV2K_train_HR -o ./DIV2K/DIV2K_train_LR_bicubic bicubic
     python convert.py -i ./DIV2K/DIV2K_train_LR_bicubic -o ./DIV2K/DIV2K_train_LR_bicubic_jpeg_90 --jpeg-quality 90 jpeg
+    python convert.py -i ./DIV2K/DIV2K_valid_HR -o ./DIV2K/DIV2K_valid_LR_photo --seed 0 photo
     python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
 
 numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
-imresize makes them. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
+imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by --seed and
+the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
 or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
 the file is executed.
@@ -18,18 +20,20 @@ import os
 import sys
 from pathlib import Path
 
-from choices import BORDER_MODES, SCALES, WDSR_PADDINGS
-from command_line import number, run, script_parser, typed_options
+from choices import BORDER_MODES, DEGRADATIONS, SCALES, WDSR_PADDINGS
+from command_line import LARGEST_SEED, number, run, script_parser, typed_options
 from errors import UserError
 
-COMMANDS = ("numpy", "jpeg", "bicubic", "dataset", "weights")
+COMMANDS = ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
-    "scales": ("bicubic", "dataset"),
+    "scales": ("bicubic", *DEGRADATIONS, "dataset"),
     "border": ("bicubic", "dataset"),
     "validation_fraction": ("dataset",),
-    "seed": ("dataset",),
-    "num_workers": ("numpy", "jpeg", "bicubic", "dataset"),
+    "seed": (*DEGRADATIONS, "dataset"),
+    "downgrade_strength": DEGRADATIONS,
+    "downgrade_order": ("photo",),
+    "num_workers": ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
     "padding": ("weights",),
     "tanh": ("weights",),
     "res_scaling": ("weights",),
@@ -47,19 +51,23 @@ def parser():
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
-                   help="bicubic, dataset: 2, 3, 4 or several")
+                   help="bicubic, photo, photo2, dataset: 2, 3, 4 or several")
     p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
                    help="dataset: share of the photos kept for validation")
-    p.add_argument("--seed", type=number(int, 0), default=0, metavar="N",
-                   help="dataset: chooses the photos kept for validation")
+    p.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
+                   help="dataset: chooses the photos kept for validation; photo, photo2: of the random choices")
+    p.add_argument("--downgrade-strength", type=number(float, 0, 3), default=1.0, metavar="F",
+                   help="photo, photo2: 0 (plain bicubic) to 3")
+    p.add_argument("--downgrade-order", type=int, choices=(1, 2), default=1,
+                   help="photo: 2 does the chain of blur, resizing, noise and JPEG twice")
     p.add_argument("--padding", choices=WDSR_PADDINGS,
-                   help="weights: padding of WDSR's outer convolutions; None: as the file says, otherwise same")
+                   help="weights: padding of WDSR's outer convolutions; by default as the file says, otherwise same")
     p.add_argument("--tanh", action=argparse.BooleanOptionalAction,
-                   help="weights: EDSR ends in tanh; None: as the file says, otherwise not")
+                   help="weights: EDSR ends in tanh; by default as the file says, otherwise not")
     p.add_argument("--res-scaling", type=number(float, 0, exclusive=True), metavar="F",
-                   help="weights: factor on each residual branch; None: as the file says, otherwise 1")
+                   help="weights: factor on each residual branch; by default as the file says, otherwise 1")
     return p
 
 
@@ -96,6 +104,9 @@ def main(args):
         tasks = conversion.jpeg_tasks(args.indir[0], args.outdir, args.jpeg_quality)
     elif args.command == "bicubic":
         tasks = conversion.bicubic_tasks(args.indir[0], args.outdir, args.scales, args.border)
+    elif args.command in DEGRADATIONS:
+        tasks = conversion.degraded_tasks(args.indir[0], args.outdir, args.scales, args.command,
+                                          args.downgrade_strength, args.downgrade_order, args.seed)
     else:
         tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
                                          args.seed)

@@ -1,16 +1,58 @@
-"""Random patches of DIV2K as a Keras data set, loaded ahead by threads or processes."""
+"""The door to training data: pairs of images, and random patches of them as a Keras data set."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import keras
 
-from datasets.patches import start_worker, worker_batch
+from datasets.degradations import Degradation
+from datasets.degraded import find_degraded_pairs
+from datasets.div2k import find_pairs
+from datasets.patches import PatchStream, start_worker, worker_batch
 from datasets.workers import WorkerPool
+from errors import UserError
+
+SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call their images
+
+
+def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None):
+    """Returns the pairs for training and those for validation; arguments and errors are those of `find_pairs`.
+
+    `downgrade` may be a `Degradation`: then only the high-resolution arrays are needed.
+    """
+    find = find_degraded_pairs if isinstance(downgrade, Degradation) else find_pairs
+    return [find(dataset, subset, scale, downgrade, ids)
+            for subset, ids in (("train", train_ids), ("valid", valid_ids))]
+
+
+def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=None):
+    """Returns the `PatchStream` of a subset, 'train' or 'valid'; only the former is augmented.
+
+    Args:
+        pairs: list of `ImagePair`, or of other pairs that load themselves.
+        scale: 2, 3 or 4.
+        subset: 'train' or 'valid'.
+        batch_size: patches in a batch.
+        patch_size: LR pixels.
+        seed: of the random stream.
+        advice: where an image smaller than a patch is an error, what to do about it; by default such images are
+            left out with a line.
+
+    Raises:
+        UserError: such an image with `advice`; or no image is as large as a patch.
+    """
+    stream = PatchStream(pairs, scale, batch_size, patch_size, augment=subset == "train", seed=seed)
+    if stream.num_too_small:
+        size = patch_size * scale
+        text = f"{stream.num_too_small} {SUBSETS[subset]} images are smaller than a patch of {size} x {size} pixels"
+        if advice:
+            raise UserError(f"{text}: {advice}")
+        print(f"{text} and are left out; {len(stream.pairs)} are used")
+    return stream
 
 
 class PatchSequence(keras.utils.PyDataset):
-    """Batches (lr, hr) of a `PatchStream` in its order, whatever the number of workers.
+    """Batches (lr, hr) of a stream in its order, whatever the number of workers.
 
     Keras' own workers are not used: its processes are forks of a process with threads, which can hang.
     """
@@ -19,22 +61,31 @@ class PatchSequence(keras.utils.PyDataset):
         """Starts no worker before the first batch is asked for.
 
         Args:
-            stream: `PatchStream`.
+            stream: `PatchStream`, or anything with `batch(number)` and a `batch_size`; where processes load the
+                batches, it can be pickled.
             num_batches: length, or None for an endless sequence.
             num_workers: threads or processes that load batches.
             use_multiprocessing: load with processes, not with threads.
             max_queue_size: batches loaded ahead.
         """
         super().__init__(workers=0)
-        self.stream, self.num_workers, self.in_processes = stream, num_workers, use_multiprocessing
+        self.stream = stream
+        self.num_workers = num_workers
+        self.in_processes = use_multiprocessing
         self.num_ahead = max_queue_size
         self._executor = None
         self.window(0, num_batches)
 
     def window(self, first_batch, num_batches):
         """Lets index 0 be batch `first_batch` of the stream, and the length `num_batches`, None for endless."""
-        self.first_batch, self._num_batches = first_batch, num_batches
+        self.first_batch = first_batch
+        self._num_batches = num_batches
         self._futures = {}
+
+    @property
+    def batch_size(self):
+        """Patches in a batch."""
+        return self.stream.batch_size
 
     @property
     def num_batches(self):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
 from command_line import add_device_options, number, prepare_backend, run, script_parser
+from imaging.formats import CHOICES
 
-FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
 
 
@@ -26,10 +26,11 @@ def parser():
     p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="DIR", help="folder to write to")
     p.add_argument("-m", "--model", metavar="MODEL",
                    help="the name of a shipped model, a .keras file, or weights of other people "
-                        f"({', '.join(FOREIGN_SUFFIXES)}); None: the shipped model for --scale")
-    p.add_argument("-s", "--scale", type=int, choices=SCALES, help="of the shipped model; None: 4, or the model's own")
+                        f"({', '.join(FOREIGN_SUFFIXES)}); by default the shipped model for --scale")
+    p.add_argument("-s", "--scale", type=int, choices=SCALES,
+                   help="of the shipped model; by default 4, or the model's own")
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
-    p.add_argument("--format", choices=FORMATS, help="of the output; None: that of the input, by its suffix")
+    p.add_argument("--format", choices=CHOICES, help="of the output; by default that of the input's suffix")
     p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
@@ -57,25 +58,21 @@ def parse_args(argv=None):
 
 def main(args):
     """Super-resolves the images of `args.indir`; returns 1 if any of them failed."""
+    from comparison import figure_paths
     from files import make_folder
     from imaging.image_files import find_images
-    from super_resolution.batch import plan
+    from super_resolution.batch import plan, without_outputs
 
     paths = find_images(args.indir, args.recursive)
     jobs = plan(paths, args.indir, args.outdir, args.format and f".{args.format}")
-    if args.hr:
-        from comparison import find_hr
-
-        originals = find_hr([job.source for job in jobs], args.hr)
-        print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
-        jobs = [job._replace(hr=originals.get(job.source)) for job in jobs]
+    jobs = without_outputs(jobs, figure_paths(jobs).values())
     make_folder(args.outdir)
     num_images = len(jobs)
     if args.skip_existing and not args.compare:  # the page shows all
         jobs = [job for job in jobs if not job.target.exists()]
     num_failed, num_done = _run(args, jobs) if jobs else (0, 0)
     num_kept = num_images - num_done - num_failed
-    print(f"{num_done} images super-resolved, {num_kept} were there, {num_failed} failed: {args.outdir}")
+    print(f"images: {num_done} super-resolved, {num_kept} already there, {num_failed} failed: {args.outdir}")
     return 1 if num_failed else 0
 
 
@@ -84,7 +81,7 @@ def _run(args, jobs):
     prepare_backend(args.gpu_memory_fraction)
     from tqdm import tqdm
 
-    from comparison import ComparisonPage
+    from comparison import ComparisonPage, Presentation, figure_paths, find_hr
     from imaging.photos import image_size
     from super_resolution import load
     from super_resolution.batch import MEGA, Batch
@@ -92,10 +89,15 @@ def _run(args, jobs):
     super_resolve = load(args.model, args.scale, tile_size=args.tile_size, precision=args.precision,
                          self_ensemble=args.self_ensemble)
     print(f"{super_resolve.name}: x{super_resolve.scale}")
+    originals = {}
+    if args.hr:
+        originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale)
+        print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
     sizes = [math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs]
     with (ComparisonPage(args.outdir, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
           tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):
-        batch = Batch(super_resolve, super_resolve.name, bar, page, args.skip_existing, args.debug)
+        observer = Presentation(page, super_resolve, figure_paths(jobs), originals) if page else None
+        batch = Batch(super_resolve, bar, observer, args.skip_existing, args.debug)
         batch.run(jobs, sizes)
         if page:
             bar.write(f"to look at: {page.write()}", file=sys.stdout)

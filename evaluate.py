@@ -6,14 +6,16 @@
 The protocol says how images are compared: original (RGB, no border removed, neither clipped nor rounded; with
 --dataset), div2k (RGB, scale + 6 pixels of border removed, rounded) or benchmark (Y channel, scale pixels of border
 removed, rounded; with --images). Each part of it can be set by itself.
+
+A model or an image that fails is reported, the others are evaluated, and the exit code is 1.
 """
 
 import argparse
-import functools
 import sys
+from functools import partial
 from pathlib import Path
 
-from choices import BORDER_MODES, MODEL_SUFFIXES, SCALES
+from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOCOLS, SCALES
 from command_line import (
     add_dataset_options,
     add_device_options,
@@ -22,13 +24,7 @@ from command_line import (
     run,
     script_parser,
 )
-from errors import UserError, describe
-
-PROTOCOLS = {
-    "original": {"channels": "rgb", "border": "0", "rounded": False},
-    "div2k": {"channels": "rgb", "border": "scale+6", "rounded": True},
-    "benchmark": {"channels": "y", "border": "scale", "rounded": True},
-}
+from errors import UserError
 
 
 def parser():
@@ -50,16 +46,19 @@ def parser():
                         help="high-resolution images to evaluate on, instead of --dataset")
     images.add_argument("--lr-images", type=Path, metavar="DIR",
                         help="their low-resolution versions; by default made as MATLAB's imresize does")
+    images.add_argument("--pair-by", choices=PAIRINGS, default="name",
+                        help="which low-resolution image belongs to which: by their names, or by their order")
     images.add_argument("--border-mode", choices=BORDER_MODES, default="replicate",
                         help="border of the bicubic images that are made: of older or newer MATLAB")
 
     protocol = p.add_argument_group("protocol")
     protocol.add_argument("--protocol", choices=PROTOCOLS, help="by default original with --dataset, else benchmark")
-    protocol.add_argument("--channels", choices=("rgb", "y"), help="what is compared")
+    protocol.add_argument("--channels", choices=CHANNELS, help="what is compared")
     protocol.add_argument("--border", type=_border, metavar="N",
                           help="pixels removed on every side: a number, scale or scale+N")
     protocol.add_argument("--rounded", action=argparse.BooleanOptionalAction, help="round the output to whole numbers")
-    protocol.add_argument("--ssim", action="store_true", help="compute SSIM as well")
+    for name in METRICS_ON_REQUEST:
+        protocol.add_argument(f"--{name}", action="store_true", help=f"compute {name.upper()} as well")
     add_device_options(p)
     return p
 
@@ -70,6 +69,8 @@ def parse_args(argv=None):
     args = p.parse_args(argv)
     if args.lr_images and not args.images:
         p.error("--lr-images belongs to --images")
+    if args.pair_by == "order" and not args.lr_images:
+        p.error("--pair-by order belongs to --lr-images")
     if args.details and args.details.suffix not in (".json", ".csv"):
         p.error(f"--details {args.details} is not supported: choose a .json or .csv file")
     args.protocol = args.protocol or ("benchmark" if args.images else "original")
@@ -80,37 +81,44 @@ def parse_args(argv=None):
 
 
 def main(args):
-    """Writes the PSNR of each model; returns 1 if any of them failed."""
-    from files import make_folder
+    """Writes the figures of each model; returns 1 if a model or an image failed."""
+    from evaluation import (
+        Evaluation,
+        Failures,
+        Protocol,
+        choose_metrics,
+        dataset_samples,
+        find_models,
+        folder_samples,
+        report,
+    )
 
-    paths = _find_models(args.indir)
-    for path in filter(None, (args.outfile, args.details)):
-        make_folder(path.parent)
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder, not a file to write")
+    paths = find_models(args.indir)
+    _check_outputs(args.outfile, args.details)
     prepare_backend(args.gpu_memory_fraction)
-
-    from evaluation import ImageCache, Protocol, report
-
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
-    results, failed, super_resolve, cache = [], 0, None, ImageCache()
-    samples_of = functools.cache(functools.partial(_samples, args))  # of a scale, for all its models
-    for path in paths:
-        try:
-            super_resolve = _load(path, args, super_resolve)
-            if args.bicubic and super_resolve.scale not in {result.scale for result in results if not result.path}:
-                results.append(_evaluate(None, args, protocol, super_resolve, samples_of, cache))
-            results.append(_evaluate(path, args, protocol, super_resolve, samples_of, cache))
-            print(results[-1].line(), flush=True)
-        except UserError as error:
-            failed += 1
-            print(f"failed: {describe(error)}", file=sys.stderr)
-    if not any(result.path for result in results):
+    if args.images:
+        border = args.border_mode
+        samples_of = partial(folder_samples, args.images, args.lr_images, border=border,
+                             by_order=args.pair_by == "order")
+    else:
+        border = "symmetric"  # as DIV2K's images were made
+        samples_of = partial(dataset_samples, args.dataset, args.downgrade, ids=args.validation_images)
+    failures = Failures(args.debug)
+    metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)])
+    evaluation = Evaluation(samples_of, protocol, metrics, failures.report)
+    enlargers = _enlargers(paths, args.scale, args.self_ensemble, border if args.bicubic else None, failures.report)
+    results = list(_results(enlargers, evaluation, failures.report))
+    if not any(result.is_model for result in results):
         raise UserError(f"{args.indir}: none of its {len(paths)} models could be evaluated")
-    print(report.table(results, args.ssim))
-    report.write(results, args, protocol)
-    return 1 if failed else 0
+    print(report.table(results))
+    report.write_summary(args.outfile, results, args.indir if args.indir.is_dir() else args.indir.parent)
+    if args.details:
+        settings = {**protocol._asdict(), "self_ensemble": args.self_ensemble}
+        report.write_details(args.details, results, settings)
+    print(report.best(results))
+    return 1 if failures.lines else 0
 
 
 def _border(text):
@@ -120,52 +128,48 @@ def _border(text):
     return text
 
 
-def _find_models(indir):
-    if indir.is_file():
-        return [indir]
-    if not indir.is_dir():
-        raise UserError(f"{indir}: there is no such folder")
-    paths = sorted(path for path in indir.rglob("*")
-                   if path.suffix.lower() in MODEL_SUFFIXES and not path.name.startswith("."))
-    if not paths:
-        raise UserError(f"{indir}: there are no models in it ({', '.join(MODEL_SUFFIXES)})")
-    return paths
+def _check_outputs(*paths):
+    """Checks that files can be written to these paths, of which some are None, before there is any work."""
+    from files import make_folder
+
+    for path in filter(None, paths):
+        make_folder(path.parent)
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder, not a file to write")
 
 
-def _load(path, args, super_resolve):
-    """Returns a `SuperResolver` for the model in `path`: `super_resolve`, where that has the same network."""
-    import weights
-    from super_resolution import SuperResolver
+def _enlargers(paths, scale, self_ensemble, bicubic_border, on_failure):
+    """Yields each model that can be loaded and, with a `bicubic_border`, bicubic interpolation at their scales."""
+    from evaluation import load_models, with_bicubic
 
-    model = weights.load(path)
-    if super_resolve is None or not super_resolve.take_over(model):
-        super_resolve = SuperResolver(model, self_ensemble=args.self_ensemble)
-    if args.scale not in (None, super_resolve.scale):
-        raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not for --scale {args.scale}")
-    return super_resolve
+    networks = load_models(paths, self_ensemble, on_failure)
+    if scale is not None:
+        networks = _of_scale(networks, scale, on_failure)
+    return networks if bicubic_border is None else with_bicubic(networks, bicubic_border)
 
 
-def _samples(args, scale):
-    """Returns the images to evaluate models of a scale on."""
-    from evaluation import dataset_samples, folder_samples
+def _of_scale(networks, scale, on_failure):
+    """Yields the networks for `scale`; the others have failed."""
+    for network in networks:
+        if network.scale == scale:
+            yield network
+        else:
+            text = f"{network.name}: is a model for scale {network.scale}, not for --scale {scale}"
+            on_failure(network.name, UserError(text))
 
-    if args.images:
-        return folder_samples(args.images, args.lr_images, scale, args.border_mode)
-    return dataset_samples(args.dataset, args.downgrade, scale, args.validation_images)
 
+def _results(enlargers, evaluation, on_failure):
+    """Yields the `Result` of each that can be applied, and prints the models' as they come."""
+    from evaluation import report, reporting
 
-def _evaluate(path, args, protocol, super_resolve, samples_of, cache):
-    """Returns the `Result` of a model; of bicubic interpolation at its scale where `path` is None."""
-    from tqdm import tqdm
-
-    from evaluation import Bicubic, measure
-    from evaluation.report import Result
-
-    scale = super_resolve.scale
-    enlarge = super_resolve if path else Bicubic(scale, args.border_mode if args.images else "symmetric")
-    scores = measure(enlarge, samples_of(scale), protocol, args.ssim, cache, lambda samples: tqdm(
-        samples, desc=path.name if path else "bicubic", unit="image", leave=False, disable=None))
-    return Result(path, scale, super_resolve.model.count_params() if path else 0, scores, args.ssim)
+    for enlarge in enlargers:
+        result = None
+        with reporting(enlarge.name, on_failure):
+            result = evaluation.result(enlarge)
+        if result is not None:
+            if result.is_model:
+                print(report.line(result), flush=True)
+            yield result
 
 
 if __name__ == "__main__":

@@ -145,40 +145,90 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
+    from data import find_training_pairs
+    from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
-    from training.networks import build_models, compile_model, learning_rate_schedule
-    from training.patches import find_training_pairs
     from training.pixelwise import PixelTraining
-    from training.start import resume_run, run_to_the_end, start_pixelwise
 
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args)
+    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, args.training_images,
+                                                   args.validation_images)
     sequence, validate = _data(args, train_pairs, valid_pairs)
-    inference_model, network = build_models(args)
-    schedule = learning_rate_schedule(args)
-    compile_model(network, args, schedule)
-    training = PixelTraining(network, inference_model, sequence, validate, schedule,
-                             epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
-                             save_best_only=args.save_best_models_only or args.benchmark,
-                             save_after_epoch=args.save_models_after_epoch)
-    if args.resume:
-        resume_run(args, training)
-    else:
-        start_pixelwise(args, args_lines(parser(), args), training)
-    log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
-    return run_to_the_end(training, log, "train.py")
+    inference_model, network, schedule = build(args)
+    workspace, progress = _resume(args, network) if args.resume else _begin(args, inference_model, network, sequence)
+    run = PixelTraining(
+        network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
+        log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
+        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
+        save_best_only=args.save_best_models_only or args.benchmark, save_after_epoch=args.save_models_after_epoch,
+        loss_advice="a lower --learning-rate or --global-clipnorm may help")
+    return run.to_the_end("python train.py --resume")
+
+
+def build(args):
+    """Returns the network for inference, the compiled network for training, and the schedule of its learning rate."""
+    from training.networks import build_models, compile_model, learning_rate_schedule
+
+    schedule = learning_rate_schedule(
+        args.learning_rate_schedule, args.learning_rate, num_steps=args.epochs * args.iterations_per_epoch,
+        decay_steps=args.learning_rate_step_size * args.iterations_per_epoch, decay=args.learning_rate_decay,
+        warmup_steps=args.warmup_steps)
+    inference_model, network = build_models(
+        args.model, args.scale, precision=args.precision, padding=args.padding, num_filters=args.num_filters,
+        num_res_blocks=args.num_res_blocks, res_block_expansion=args.res_expansion, res_block_scaling=args.res_scaling)
+    compile_model(
+        network, schedule, loss=args.loss, weightnorm=args.weightnorm, ema=args.ema,
+        steps_done=args.initial_epoch * args.iterations_per_epoch, clipnorm=args.clipnorm,
+        global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue)
+    return inference_model, network, schedule
 
 
 def _data(args, train_pairs, valid_pairs):
     """Returns the sequence of training patches, and the function that validates a `PixelTraining`."""
-    from training.patches import patch_sequence
-    from training.validation import FullSizeValidation, PatchValidation
+    from training.pixelwise import FullSizeValidation, PatchValidation
 
-    training = patch_sequence(args, "training", train_pairs, args.patch_size)
+    sequence = _sequence(args, "train", train_pairs, args.training_images, "--training-images")
     if args.benchmark:
-        return training, FullSizeValidation(valid_pairs)
-    return training, PatchValidation(patch_sequence(args, "validation", valid_pairs, args.patch_size,
-                                                    args.validation_steps))
+        return sequence, FullSizeValidation(valid_pairs)
+    return sequence, PatchValidation(_sequence(args, "valid", valid_pairs, args.validation_images,
+                                               "--validation-images", args.validation_steps))
+
+
+def _sequence(args, subset, pairs, typed_ids, option, num_batches=None):
+    """Returns the `PatchSequence` of a subset; images that were typed with `option` must be as large as a patch."""
+    from data import PatchSequence, patch_stream
+
+    advice = f"leave them out of {option} or choose a smaller --patch-size" if typed_ids else None
+    stream = patch_stream(pairs, args.scale, subset, batch_size=args.batch_size, patch_size=args.patch_size,
+                          seed=args.seed, advice=advice)
+    return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
+
+
+def _begin(args, inference_model, network, sequence):
+    """Gives the network its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
+    from training.networks import copy_pretrained, initialize
+    from training.workspace import Progress, Workspace, load_optimizer_of
+
+    if args.print_model_summary:
+        network.summary()
+    if args.pretrained_model:
+        copy_pretrained(args.pretrained_model, network)
+        if args.initial_epoch:
+            cause = load_optimizer_of(args.pretrained_model, network)
+            print(f"starts with a fresh optimizer: {cause}" if cause
+                  else "goes on with the optimizer's state of its run")
+    if args.num_init_batches:
+        initialize(network, inference_model, [sequence[i][0] for i in range(args.num_init_batches)])
+    workspace = Workspace.create(args.outdir, args_lines(parser(), args))
+    print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
+    return workspace, Progress(epoch=args.initial_epoch)
+
+
+def _resume(args, network):
+    """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
+    from training.workspace import network_variables, open_run
+
+    return open_run(args.resume, network_variables(network), args.epochs, advice="give more with --epochs")
 
 
 if __name__ == "__main__":

@@ -89,37 +89,96 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
-    from training.gan import GANTraining, build_gan, learning_rate_schedules
+    from data import find_training_pairs
+    from training.gan import GANTraining
+    from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
-    from training.patches import find_training_pairs, patch_sequence
-    from training.start import resume_run, run_to_the_end, start_gan
 
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args)
-    sequence = patch_sequence(args, "training", train_pairs, args.hr_patch_size // args.scale)
-    learning_rates = learning_rate_schedules(args)
-    inference_model, generator_step, discriminator_step = build_gan(args, learning_rates)
-    training = GANTraining(
-        generator_step, discriminator_step, inference_model, sequence, _validation(args, generator_step, valid_pairs),
-        learning_rates, label_noise=args.label_noise, seed=args.seed, epochs=args.epochs,
-        iterations_per_epoch=args.iterations_per_epoch)
-    if args.resume:
-        resume_run(args, training)
-    else:
-        start_gan(args, args_lines(parser(), args), training)
-    log = TensorBoardLog(training.workspace.logs_dir, valid_pairs, args.scale, training.progress["epoch"] + 1)
-    return run_to_the_end(training, log, "train_gan.py")
+    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, args.training_images,
+                                                   args.validation_images)
+    sequence = _sequence(args, train_pairs)
+    inference_model, *steps, learning_rates = _build(args)
+    validate = _validation(args, steps[0], valid_pairs)
+    workspace, progress = _resume(args, *steps) if args.resume else _begin(args, *steps)
+    run = GANTraining(
+        *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
+        workspace=workspace, progress=progress,
+        log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
+        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
+        loss_advice="a lower --generator-learning-rate or --discriminator-learning-rate may help",
+        won_advice="try a lower --discriminator-learning-rate or more --label-noise")
+    return run.to_the_end("python train_gan.py --resume")
+
+
+def _build(args):
+    """Returns the generator for inference, the compiled steps of generator and discriminator, their learning rates."""
+    from training.gan import build_gan, compile_gan
+    from training.networks import computing_in, learning_rate_schedule
+
+    learning_rates = {
+        name: learning_rate_schedule("step", learning_rate, decay=args.learning_rate_decay,
+                                     decay_steps=args.learning_rate_step_size * args.iterations_per_epoch)
+        for name, learning_rate in (("generator", args.generator_learning_rate),
+                                    ("discriminator", args.discriminator_learning_rate))}
+    inference_model, generator, judge = build_gan(
+        args.generator, args.scale, num_filters=args.num_filters, num_res_blocks=args.num_res_blocks,
+        hr_patch_size=args.hr_patch_size, discriminator_filters=args.discriminator_filters, precision=args.precision)
+    with computing_in(args.precision):
+        features = _features(args, args.content_loss)
+    return inference_model, *compile_gan(generator, judge, features, learning_rates), learning_rates
+
+
+def _features(args, name):
+    """Returns VGG19 features with the weights of `--vgg-weights`."""
+    from training.perceptual import load_features
+
+    return load_features(name, args.vgg_weights, advice="give its path with --vgg-weights")
+
+
+def _begin(args, generator_step, discriminator_step):
+    """Gives the generator its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
+    from training.networks import copy_pretrained
+    from training.workspace import Progress, Workspace
+
+    generator = generator_step.generator
+    if args.print_model_summary:
+        generator.summary()
+        discriminator_step.discriminator.summary()
+    if args.pretrained_model:
+        copy_pretrained(args.pretrained_model, generator)
+    workspace = Workspace.create(args.outdir, args_lines(parser(), args))
+    print(f"{workspace.folder}: {generator.name} x{args.scale}, {generator.count_params():,} parameters")
+    return workspace, Progress()
+
+
+def _resume(args, generator_step, discriminator_step):
+    """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
+    from training.gan import gan_variables
+    from training.workspace import open_run
+
+    return open_run(args.resume, gan_variables(generator_step, discriminator_step), args.epochs,
+                    advice="give more with --epochs")
+
+
+def _sequence(args, pairs):
+    """Returns the `PatchSequence` of the training images; those that were typed must be as large as a patch."""
+    from data import PatchSequence, patch_stream
+
+    advice = "leave them out of --training-images or choose a smaller --hr-patch-size" if args.training_images else None
+    stream = patch_stream(pairs, args.scale, "train", batch_size=args.batch_size,
+                          patch_size=args.hr_patch_size // args.scale, seed=args.seed, advice=advice)
+    return PatchSequence(stream, None, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
 def _validation(args, generator_step, pairs):
     """Returns the `PerceptualValidation`, in float32 and in VGG54 features whatever the training uses."""
-    from evaluation import DIV2KSample
-    from training.perceptual import PerceptualValidation, load_features
+    from training.perceptual import PerceptualValidation
 
     features = generator_step.features
     if args.content_loss != "vgg54" or args.precision != "float32":
-        features = load_features("vgg54", args.vgg_weights)
-    return PerceptualValidation(features, [DIV2KSample(pair) for pair in pairs], args.scale)
+        features = _features(args, "vgg54")
+    return PerceptualValidation(features, pairs, args.scale)
 
 
 if __name__ == "__main__":

@@ -39,11 +39,15 @@ def make_photo(path, width, height):
 
 def save_network(profile, path):
     """Writes a network of a profile at x4 with random weights."""
-    import train
     import weights
-    from training.networks import build_models
+    from model import build_network
+    from train import PROFILES
 
-    weights.save(build_models(train.parse_args(["--profile", profile, "--scale", "4"]))[0], path)
+    row = PROFILES[profile]
+    sizes = {"num_filters": row["num_filters"], "num_res_blocks": row["num_res_blocks"]}
+    if "res_expansion" in row:
+        sizes["res_block_expansion"] = row["res_expansion"]
+    weights.save(build_network(row["model"], 4, res_block_scaling=row.get("res_scaling"), **sizes), path)
 
 
 def child(args):
@@ -59,7 +63,7 @@ def child(args):
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
     start = time.perf_counter()
     with tqdm(disable=True) as bar:
-        batch = Batch(super_resolve, args.model, bar)
+        batch = Batch(super_resolve, bar)
         batch.run([job], [0])
     seconds, peak = time.perf_counter() - start, memory_mib("VmHWM")
     if batch.num_failed:

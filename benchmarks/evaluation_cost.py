@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import weights
-from evaluation import ImageCache, Protocol, folder_samples, measure
+from evaluation import ImageCache, Protocol, choose_metrics, folder_samples, measure
 from super_resolution import SuperResolver
 
 
@@ -30,12 +30,13 @@ def main():
     super_resolve = SuperResolver(weights.load(args.model))
     samples = folder_samples(args.images, args.lr_images, super_resolve.scale, "replicate")
     lrs = [sample.load(super_resolve.scale)[1] for sample in samples]
-    protocol, cache = Protocol("y", "scale", True), ImageCache()
+    protocol, cache = Protocol.named("benchmark"), ImageCache()
+    with_ssim = choose_metrics(["ssim"])
     variants = {
         "forward passes": lambda: [super_resolve(lr) for lr in lrs],
         "first model": lambda: measure(super_resolve, samples, protocol),
         "further model": lambda: measure(super_resolve, samples, protocol, cache=cache),
-        "further model with SSIM": lambda: measure(super_resolve, samples, protocol, with_ssim=True, cache=cache),
+        "further model with SSIM": lambda: measure(super_resolve, samples, protocol, with_ssim, cache),
     }
     times = {name: [] for name in variants}
     variants["further model"]()

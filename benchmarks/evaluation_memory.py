@@ -7,16 +7,14 @@ as evaluate.py does, and prints the resident memory after each.
 """
 
 import argparse
-import functools
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import evaluate
 import weights
-from evaluation import ImageCache, Protocol
+from evaluation import Evaluation, Protocol, choose_metrics, folder_samples, load_models
 from model import wdsr_b
 
 
@@ -29,19 +27,19 @@ def resident_mib():
 def main():
     """Evaluates the checkpoints and prints the memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--count", type=int, default=12)
     args = parser.parse_args()
     for kind, num_filters in (("one network", lambda i: 16), ("different networks", lambda i: 8 + i)):
         with tempfile.TemporaryDirectory() as folder:
-            options = evaluate.parse_args(["-i", folder, "--images", args.images])
-            cache, samples_of = ImageCache(), functools.cache(functools.partial(evaluate._samples, options))
-            super_resolve, protocol, memory = None, Protocol("y", "scale", True), []
-            for i in range(args.count):
-                path = Path(folder) / f"{i}.keras"
+            paths = [Path(folder) / f"{i}.keras" for i in range(args.count)]
+            for i, path in enumerate(paths):
                 weights.save(wdsr_b(4, num_filters(i), 4), path)
-                super_resolve = evaluate._load(path, options, super_resolve)
-                evaluate._evaluate(path, options, protocol, super_resolve, samples_of, cache)
+            evaluation = Evaluation(lambda scale: folder_samples(args.images, None, scale, "replicate"),
+                                    Protocol.named("benchmark"), choose_metrics())
+            memory = []
+            for enlarge in load_models(paths):
+                evaluation.result(enlarge)
                 memory.append(resident_mib())
             print(f"{kind}: {', '.join(f'{mib:.0f}' for mib in memory)} MiB")
 

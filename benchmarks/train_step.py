@@ -17,14 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 
 import train
-from training.networks import build_models, compile_model, learning_rate_schedule
 
 
 def build(options):
     """Returns a function that does one training step on a fixed random batch."""
     args = train.parse_args(shlex.split(options))
-    network = build_models(args)[1]
-    compile_model(network, args, learning_rate_schedule(args))
+    _, network, _ = train.build(args)
     rng = np.random.default_rng(0)
     lr, hr = (rng.integers(256, size=(args.batch_size, size, size, 3)).astype("float32")
               for size in (args.patch_size, args.patch_size * args.scale))

@@ -9,16 +9,23 @@ first row.
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import weights
-from evaluation import Bicubic, ImageCache, Protocol, dataset_samples, folder_samples, measure
+from evaluation import (
+    Bicubic,
+    Evaluation,
+    Protocol,
+    choose_metrics,
+    dataset_samples,
+    folder_samples,
+    load_models,
+)
 from files import write_csv
 from imaging.image_files import to_uint8
-from super_resolution import SuperResolver
 from training.perceptual import PerceptualValidation, load_features
 
 
@@ -36,13 +43,14 @@ def main():
     args = parser.parse_args()
     samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate") if args.images
                else dataset_samples(args.dataset, "bicubic", args.scale))
-    features = {name: load_features(name, args.vgg_weights) for name in ("vgg54", "vgg22")}
+    features = {name: load_features(name, args.vgg_weights, "give its path with --vgg-weights")
+                for name in ("vgg54", "vgg22")}
     compare = {name: PerceptualValidation(network, samples, args.scale) for name, network in features.items()}
-    protocol, cache, rows = Protocol("y", "scale", True), ImageCache(), []
-    for path in [None, *args.models]:
-        enlarge = SuperResolver(weights.load(path)) if path else Bicubic(args.scale, "replicate")
-        scores = measure(enlarge, samples, protocol, with_ssim=True, cache=cache)
-        row = {"model": path.name if path else "bicubic", "psnr": round(scores.mean("psnr"), 4),
+    evaluation = Evaluation(lambda scale: samples, Protocol.named("benchmark"), choose_metrics(["ssim"]))
+    rows = []
+    for enlarge in itertools.chain([Bicubic(args.scale, "replicate")], load_models(args.models)):
+        scores = evaluation.result(enlarge).scores
+        row = {"model": Path(enlarge.name).name, "psnr": round(scores.mean("psnr"), 4),
                "ssim": round(scores.mean("ssim"), 4)}
 
         def rounded(lr, enlarge=enlarge):

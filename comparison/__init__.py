@@ -4,5 +4,6 @@ from comparison.figure import comparison_figure
 from comparison.originals import find_hr, load_hr
 from comparison.page import ComparisonPage
 from comparison.pair import Comparison
+from comparison.presentation import Presentation, figure_paths
 
-__all__ = ["Comparison", "ComparisonPage", "comparison_figure", "find_hr", "load_hr"]
+__all__ = ["Comparison", "ComparisonPage", "Presentation", "comparison_figure", "figure_paths", "find_hr", "load_hr"]

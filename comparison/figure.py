@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from comparison.pair import REGION_SIZE
-from comparison.scores import PROTOCOL
+from comparison.pair import PROTOCOL, REGION_SIZE
 
 PANEL = 2 * REGION_SIZE  # pixels on a side
 OVERVIEW_WIDTH = 548  # at most: a square fills the height of two panels

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from comparison.scores import PROTOCOL, Scores
+from comparison.pair import PROTOCOL
+from evaluation import PSNRAndSSIM
 from files import atomic_path, make_folder, write_errors
 
 PREVIEW_SIZE = 1600  # SR pixels on a side, at most
@@ -82,7 +83,7 @@ class ComparisonPage:
     def _summary(self):
         text = "1 image." if self.num_images == 1 else f"{self.num_images} images."
         if self._scores:
-            bicubic, sr = (Scores(*np.mean([scores[name] for scores in self._scores], axis=0).tolist())
+            bicubic, sr = (PSNRAndSSIM(*np.mean([scores[name] for scores in self._scores], axis=0).tolist())
                            for name in ("bicubic", "sr"))
             text += (f" Mean PSNR / SSIM of the {len(self._scores)} with an original ({PROTOCOL}): "
                      f"bicubic {bicubic}, {self.model_name} {sr}.")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from comparison.regions import Region, bicubic, most_detailed
-from comparison.scores import banded_scores
+from evaluation import Protocol, compare_by_bands
 
+PROTOCOL = Protocol.named("benchmark")  # of PSNR and SSIM
 REGION_SIZE = 120  # SR pixels on a side, a multiple of every scale: small enough for single pixels to be seen
 
 
@@ -45,11 +46,11 @@ class Comparison:
 
     @functools.cached_property
     def scores(self):
-        """`Scores` of 'bicubic' and 'sr' against `hr`; empty where there is none."""
+        """`PSNRAndSSIM` of 'bicubic' and 'sr' against `hr`; empty where there is none."""
         if self.hr is None:
             return {}
-        return {"bicubic": banded_scores(self.hr, self._bicubic_rows, self.scale),
-                "sr": banded_scores(self.hr, lambda top, bottom: self.sr[top:bottom], self.scale)}
+        rows = {"bicubic": self._bicubic_rows, "sr": lambda top, bottom: self.sr[top:bottom]}
+        return {name: compare_by_bands(self.hr, sr_rows, self.scale, PROTOCOL) for name, sr_rows in rows.items()}
 
     def bicubic(self, region):
         """Returns the pixels of a region, enlarged by bicubic interpolation."""

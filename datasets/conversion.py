@@ -50,6 +50,25 @@ def bicubic_tasks(indir, outdir, scales, border):
     return tasks
 
 
+def degraded_tasks(indir, outdir, scales, downgrade, strength, order, seed):
+    """Every image below `indir` becomes NAMExS.png in `outdir`/XS for every scale S, degraded as `degrade_photo` does.
+
+    The photo's name is its path below `indir` without suffix: where the folder is and what else is in it, or in which
+    lossless format, changes nothing.
+    """
+    tasks = []
+    for source in find_images(indir, recursive=True):
+        name = source.relative_to(indir).with_suffix("")
+        make = partial(write_degraded, photo=name.as_posix(), downgrade=downgrade, strength=strength, order=order,
+                       seed=seed)
+        tasks.append(Task(source, {
+            outdir / f"X{scale}" / name.with_name(f"{name.name}x{scale}.png"): partial(make, scale)
+            for scale in scales}))
+    _without_collisions(tasks)
+    _remember_parameters(outdir, {downgrade: {"strength": strength, "order": order, "seed": seed}})
+    return tasks
+
+
 def dataset_tasks(indirs, outdir, scales, border, validation_fraction, seed):
     """Photos become a data set: arrays in DIV2K's layout, and images.csv with the photo behind each id.
 
@@ -84,8 +103,7 @@ def write_array(path, image):
 
 def write_lr(scale, border, path, image):
     """Writes the low-resolution version of an image: an array or an image file, by the suffix of `path`."""
-    if min(image.shape[:2]) < scale:
-        raise UserError(f"is {image.shape[0]} x {image.shape[1]}, too small to be reduced by {scale}")
+    _check_reducible(image, scale)
     lr = downscale(image, scale, border)
     if path.suffix == ".npy":
         write_array(path, lr)
@@ -93,10 +111,23 @@ def write_lr(scale, border, path, image):
         write_photo(path, Photo(lr))
 
 
+def write_degraded(scale, path, image, **degradation):
+    """Writes a degraded low-resolution version of an image; the keyword arguments are those of `degrade_photo`."""
+    from datasets.degradations import degrade_photo  # here: the worker processes of other tasks need no SciPy
+
+    _check_reducible(image, scale)
+    write_photo(path, Photo(degrade_photo(image, scale, **degradation)))
+
+
 def write_jpeg(path, image, quality):
     """Writes an image as a JPEG as Pillow does by default, which the q75 and q90 data sets are."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, quality=quality)
+
+
+def _check_reducible(image, scale):
+    if min(image.shape[:2]) < scale:
+        raise UserError(f"is {image.shape[0]} x {image.shape[1]}, too small to be reduced by {scale}")
 
 
 def _mirror(indir, outdir, suffix, make):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from datasets.div2k import load_pair
 from errors import UserError
 
 
@@ -17,7 +16,7 @@ class PatchStream:
         """Leaves out the images that are smaller than a patch.
 
         Args:
-            pairs: list of `ImagePair`.
+            pairs: list of `ImagePair`, or of other pairs that load themselves.
             scale: 2, 3 or 4.
             batch_size: patches in a batch.
             patch_size: size of the low-resolution patch in pixels.
@@ -27,13 +26,16 @@ class PatchStream:
         Raises:
             UserError: no image is as large as a patch.
         """
-        self.pairs = [pair for pair in pairs if min(pair.lr.shape[:2]) >= patch_size]
+        self.pairs = [pair for pair in pairs if min(pair.lr_shape[:2]) >= patch_size]
         self.num_too_small = len(pairs) - len(self.pairs)
         if not self.pairs:
-            raise UserError(f"none of the {len(pairs)} images of {pairs[0].hr.path.parent} is as large as a patch of "
-                            f"{patch_size * scale} x {patch_size * scale} pixels: choose a smaller --patch-size")
-        self.scale, self.batch_size, self.patch_size = scale, batch_size, patch_size
-        self.augment, self.seed = augment, seed
+            raise UserError(f"none of the {len(pairs)} images of {pairs[0].folder} is as large as a patch of "
+                            f"{patch_size * scale} x {patch_size * scale} pixels: choose smaller patches")
+        self.scale = scale
+        self.batch_size = batch_size
+        self.patch_size = patch_size
+        self.augment = augment
+        self.seed = seed
         self._permutation = None
 
     def batch(self, number):
@@ -47,11 +49,10 @@ class PatchStream:
         """Returns the paired patches of sample `number` of the stream."""
         rng = np.random.default_rng((self.seed, 1, number))
         pair = self.pairs[self._image_index(number)]
-        hr, lr = load_pair(pair, self.scale)
-        y = int(rng.integers(lr.shape[0] - self.patch_size + 1))
-        x = int(rng.integers(lr.shape[1] - self.patch_size + 1))
-        lr, hr = (_crop(image, y * factor, x * factor, self.patch_size * factor)
-                  for image, factor in ((lr, 1), (hr, self.scale)))
+        height, width, _ = pair.lr_shape
+        y = int(rng.integers(height - self.patch_size + 1))
+        x = int(rng.integers(width - self.patch_size + 1))
+        hr, lr = pair.crop(y, x, self.patch_size, self.scale, number)
         if self.augment:
             flip, quarters = rng.integers(2), rng.integers(4)
             lr, hr = (np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
@@ -71,10 +72,6 @@ def central_patches(hr, lr, scale, size):
     y, x = (max(length - size, 0) // 2 for length in lr.shape[:2])
     lr = lr[y:y + size, x:x + size]
     return hr[y * scale:, x * scale:][:lr.shape[0] * scale, :lr.shape[1] * scale], lr
-
-
-def _crop(image, y, x, size):
-    return image[y:y + size, x:x + size]
 
 
 _stream = None  # of a worker process

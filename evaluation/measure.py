@@ -1,39 +1,83 @@
-"""Measuring networks on pairs of full-size images."""
+"""Measuring what enlarges images, networks and bicubic interpolation, on pairs of full-size images."""
 
+import functools
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from errors import UserError
-from evaluation.metrics import image_psnr, image_ssim
-from imaging.resize import imresize
+from evaluation.failures import reporting
+from evaluation.metrics import choose_metrics
 
 PENDING_SCORES = 2  # images whose scores may be computed while the network goes on
 CACHE_BYTES = 1 << 30  # of images that are kept for the next model
 
 
-class Bicubic:
-    """Enlarges images as MATLAB's `imresize` does: the base line that every network is compared with."""
-
-    def __init__(self, scale, border):
-        self.scale, self.border = scale, border
-
-    def __call__(self, lr):
-        return imresize(lr, self.scale, self.border)
-
-
 class Scores(NamedTuple):
-    """What `measure` found: one dict an image ('image', 'hr', 'lr', 'psnr' in dB, 'ssim'), and the network's time."""
+    """What `measure` found.
+
+    Attributes:
+        images: one dict an image that was measured: 'image', 'hr', 'lr', and each metric's name.
+        seconds: that the enlarging of all of them took.
+        metrics: list of `Metric`.
+        num_failed: images that could not be measured.
+    """
 
     images: list
     seconds: float
+    metrics: list
+    num_failed: int = 0
 
     def mean(self, name):
-        """Returns the mean of 'psnr' or 'ssim' over the images."""
+        """Returns the mean of a metric over the images that were measured."""
         return float(np.mean([row[name] for row in self.images]))
+
+
+class Result(NamedTuple):
+    """The `Scores` of a model, or of bicubic interpolation, which has no parameters (None)."""
+
+    name: str
+    scale: int
+    num_parameters: int | None
+    scores: Scores
+
+    @property
+    def is_model(self):
+        """Whether it is a model's, and not that of the base line."""
+        return self.num_parameters is not None
+
+
+class Evaluation:
+    """Measures one model after the other on the same images, which stay in memory as far as there is room.
+
+    Args:
+        samples_of: function from a scale to the list of samples.
+        protocol: `Protocol`.
+        metrics: list of `Metric`.
+        on_failure: as for `measure`.
+    """
+
+    def __init__(self, samples_of, protocol, metrics, on_failure=None):
+        self.samples_of, self.protocol, self.metrics = functools.cache(samples_of), protocol, metrics
+        self.on_failure, self.cache = on_failure, ImageCache()
+
+    def result(self, enlarge):
+        """Returns the `Result` of a `SuperResolver` or of `Bicubic`.
+
+        Raises:
+            UserError: there are no samples, or none of them could be measured.
+        """
+        samples = self.samples_of(enlarge.scale)
+        bar = functools.partial(tqdm, desc=Path(enlarge.name).name, unit="image", leave=False, disable=None)
+        scores = measure(enlarge, samples, self.protocol, self.metrics, self.cache, bar, self.on_failure)
+        if not scores.images:
+            raise UserError(f"{enlarge.name}: none of the {len(samples)} images could be measured")
+        return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores)
 
 
 class ImageCache:
@@ -58,44 +102,73 @@ class ImageCache:
         return hr, lr
 
 
-def measure(super_resolve, samples, protocol, with_ssim=False, cache=None, progress=lambda samples: samples):
-    """Super-resolves every sample and compares the result with its high-resolution image.
+def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambda samples: samples, on_failure=None):
+    """Enlarges every sample and compares the result with its high-resolution image.
 
     The next image is read, and the last ones are scored, while the network works.
 
     Args:
-        super_resolve: function from `lr` to `sr`, with a `scale`.
+        enlarge: function from `lr` to `sr`, with a `scale` and a `name`.
         samples: list of samples.
         protocol: `Protocol`.
-        with_ssim: compute SSIM as well.
+        metrics: list of `Metric`; by default those that need not be asked for.
         cache: `ImageCache` that is used for several models.
         progress: wraps the samples to show how far it is.
+        on_failure: function of what failed (the path of an image, or the model's name with it) and the exception; the
+            other images are measured. By default the exception is raised.
 
     Returns:
         `Scores`.
+
+    Raises:
+        Exception: whatever `enlarge` raised, where it could not enlarge a single image.
     """
     cache = cache or ImageCache(max_bytes=0)
-    scale, rows, seconds, pending = super_resolve.scale, [], 0.0, deque()
+    metrics = choose_metrics() if metrics is None else metrics
+    rows, seconds, pending, refused = [], 0.0, deque(), []
+    note = None if on_failure is None else lambda subject, error: refused.append((subject, error))
+
+    def finish(sample, score):
+        with reporting(f"{enlarge.name}: {sample.hr}", note):
+            rows.append(_row(sample, score.result()))
+
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(PENDING_SCORES) as scorer:
-        loading = reader.submit(cache.load, samples[0], scale, protocol)
-        for i, sample in enumerate(progress(samples)):
-            hr, lr = loading.result()
-            if i + 1 < len(samples):
-                loading = reader.submit(cache.load, samples[i + 1], scale, protocol)
-            start = time.perf_counter()
-            sr = super_resolve(lr)
-            seconds += time.perf_counter() - start
-            pending.append((sample, scorer.submit(_score, hr, sr, scale, protocol, with_ssim)))
+        ahead = _read_ahead(reader, samples, lambda sample: cache.load(sample, enlarge.scale, protocol))
+        for sample, loading in zip(progress(samples), ahead, strict=True):
+            images = None
+            with reporting(sample.hr, on_failure):
+                images = loading.result()
+            if images is None:
+                continue
+            with reporting(f"{enlarge.name}: {sample.hr}", note):
+                start = time.perf_counter()
+                sr = enlarge(images[1])
+                seconds += time.perf_counter() - start
+                pending.append((sample, scorer.submit(_score, images[0], sr, enlarge.scale, protocol, metrics)))
             if len(pending) > PENDING_SCORES:
-                rows.append(_row(*pending.popleft()))
-        rows += [_row(*one) for one in pending]
-    return Scores(rows, seconds)
+                finish(*pending.popleft())
+        for one in pending:
+            finish(*one)
+    if refused and not rows:
+        raise refused[0][1]
+    for subject, error in refused:
+        on_failure(subject, error)
+    return Scores(rows, seconds, metrics, len(samples) - len(rows))
 
 
-def _score(hr, sr, scale, protocol, with_ssim):
+def _read_ahead(reader, samples, load):
+    """Yields the future of what `load` returns for each sample, while that of the next one is under way."""
+    futures = deque([reader.submit(load, samples[0])])
+    for following in samples[1:]:
+        futures.append(reader.submit(load, following))
+        yield futures.popleft()
+    yield futures.popleft()
+
+
+def _score(hr, sr, scale, protocol, metrics):
     sr = protocol.prepare(sr, scale)
-    return {"psnr": image_psnr(hr, sr), **({"ssim": image_ssim(hr, sr)} if with_ssim else {})}
+    return {metric.name: metric.function(hr, sr) for metric in metrics}
 
 
 def _row(sample, score):
-    return {"image": sample.name, "hr": str(sample.hr), "lr": str(sample.lr) if sample.lr else None, **score.result()}
+    return {"image": sample.name, "hr": str(sample.hr), "lr": str(sample.lr) if sample.lr else None, **score}

@@ -1,53 +1,49 @@
-"""How images are compared: the protocol, PSNR and SSIM, of NumPy arrays."""
+"""How alike two images are, as NumPy arrays: a metric is a function and a row in `METRICS`."""
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from skimage.metrics import structural_similarity
 
+from choices import METRICS_ON_REQUEST
 
-class Protocol(NamedTuple):
-    """How two images are compared: which channels, without which border, rounded or not.
+SSIM_WINDOW = 11  # pixels on a side
 
-    The defaults are the protocol of the original suite's published figures.
+
+class Metric(NamedTuple):
+    """A metric, as it is computed, printed and written.
 
     Attributes:
-        channels: 'rgb', or 'y' for `y_channel`, which is computed of the (rounded) RGB image and itself not rounded.
-        border: pixels removed on every side: a number, or one that depends on the scale: 'scale' or 'scale+6'.
-        rounded: whether `sr` is rounded half up and clipped to whole numbers in [0, 255] first.
+        name: in files.
+        label: in what is printed.
+        function: from `hr` and `sr`, (H, W, channels) float32 as a `Protocol` prepares them, to a number.
+        higher_is_better: whether the best model has the highest mean, or the lowest.
+        decimals: in the table; single lines have 4.
     """
 
-    channels: str = "rgb"
-    border: str = "0"
-    rounded: bool = False
+    name: str
+    label: str
+    function: Callable
+    higher_is_better: bool
+    decimals: int
 
-    def prepare(self, image, scale):
-        """Returns what is compared of an image (H, W, 3) in [0, 255], as float32 (H', W', channels)."""
-        border = self.border_pixels(scale)
-        image = np.asarray(image)[border:image.shape[0] - border, border:image.shape[1] - border]
-        is_whole = image.dtype == np.uint8
-        image = image.astype(np.float32)
-        if self.rounded and not is_whole:
-            image += 0.5
-            np.floor(image, out=image)
-            np.clip(image, 0, 255, out=image)
-        return y_channel(image)[..., None] if self.channels == "y" else image
 
-    def border_pixels(self, scale):
-        """Returns the border to be removed at a scale, in pixels."""
-        return sum(scale if term == "scale" else int(term) for term in str(self.border).split("+"))
+def mean_squared_error(hr, sr):
+    """Returns the mean squared difference of two images of the same shape, summed in float64."""
+    difference = (hr - sr).ravel()
+    return float(np.einsum("i,i", difference, difference, dtype=np.float64)) / difference.size
 
-    def __str__(self):
-        channels = {"y": "Y channel", "rgb": "RGB"}[self.channels]
-        rounding = "rounded" if self.rounded else "neither clipped nor rounded"
-        return f"{channels}, border of {self.border} pixels removed, {rounding}"
+
+def psnr_of(mse):
+    """Returns the PSNR in dB for a mean squared error of images in [0, 255]; infinite where that is 0."""
+    return math.inf if mse == 0 else float(10 * np.log10(255.0**2 / mse))
 
 
 def image_psnr(hr, sr):
     """Returns the PSNR in dB of two images (H, W, C) in [0, 255]; infinite where they are equal."""
-    difference = (hr - sr).ravel()
-    mse = float(np.einsum("i,i", difference, difference, dtype=np.float64)) / difference.size
-    return float("inf") if mse == 0 else float(10 * np.log10(255.0**2 / mse))
+    return psnr_of(mean_squared_error(hr, sr))
 
 
 def image_ssim(hr, sr):
@@ -56,14 +52,19 @@ def image_ssim(hr, sr):
     Wang et al. 2004: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, only where the window fits.
     Images smaller than the window give nan.
     """
-    if min(hr.shape[:2]) < 11:
-        return float("nan")
+    if min(hr.shape[:2]) < SSIM_WINDOW:
+        return math.nan
     hr, sr = hr.astype(np.float64), sr.astype(np.float64)
     return float(structural_similarity(hr, sr, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
                                        data_range=255, channel_axis=-1))
 
 
-def y_channel(image):
-    """Returns the luma, in [16, 235], of RGB images (..., 3) in [0, 255]: BT.601, as MATLAB's rgb2ycbcr."""
-    red, green, blue = (image[..., channel] for channel in range(3))
-    return 16 + red * (65.481 / 255) + green * (128.553 / 255) + blue * (24.966 / 255)
+METRICS = (
+    Metric("psnr", "PSNR", image_psnr, higher_is_better=True, decimals=3),
+    Metric("ssim", "SSIM", image_ssim, higher_is_better=True, decimals=4),
+)
+
+
+def choose_metrics(requested=()):
+    """Returns the rows of `METRICS`, without those of `choices.METRICS_ON_REQUEST` whose names are not `requested`."""
+    return [metric for metric in METRICS if metric.name not in METRICS_ON_REQUEST or metric.name in requested]

@@ -1,10 +1,10 @@
 """Pairs of images to measure networks on: from a data set, or from folders."""
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.div2k import ImagePair, find_pairs, load_pair
+from datasets.div2k import ImagePair, find_pairs
+from datasets.pairing import pair_all, pair_by_order, without_lr
 from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale
@@ -38,52 +38,72 @@ class DIV2KSample(NamedTuple):
 
     pair: ImagePair
 
-    name = property(lambda self: f"{self.pair.image_id:04d}")
+    name = property(lambda self: self.pair.name)
     hr = property(lambda self: self.pair.hr.path)
     lr = property(lambda self: self.pair.lr.path)
 
     def load(self, scale):
         """Returns `hr`, cropped to a multiple of `scale`, and `lr`, (H, W, 3) uint8."""
-        return load_pair(self.pair, scale)
+        return self.pair.load(scale)
+
+
+class BadSample(NamedTuple):
+    """An image of a data set whose arrays are missing or malformed: loading it says why."""
+
+    name: str
+    hr: Path
+    lr: Path
+    error: UserError
+
+    def load(self, scale):
+        """Raises the error."""
+        raise self.error
 
 
 def dataset_samples(dataset, downgrade, scale, ids=None):
-    """Returns the validation images of a data set as samples."""
-    return [DIV2KSample(pair) for pair in find_pairs(dataset, "valid", scale, downgrade, ids)]
+    """Returns the validation images of a data set as samples, the bad ones as `BadSample`.
+
+    Raises:
+        UserError: a folder or an id is missing, or all images are bad.
+    """
+    bad = []
+    pairs = find_pairs(dataset, "valid", scale, downgrade, ids, lambda *fault: bad.append(BadSample(*fault)))
+    if not pairs:
+        raise bad[0].error
+    return sorted([*map(DIV2KSample, pairs), *bad], key=lambda sample: str(sample.lr))
 
 
-def folder_samples(hr_folder, lr_folder, scale, border):
-    """Returns the images of a folder as samples.
+def folder_samples(hr_folder, lr_folder, scale, border, by_order=False):
+    """Returns the images of a folder as samples; what is left out, or paired by order, is said in a line.
 
     Args:
-        hr_folder: folder of high-resolution images.
+        hr_folder: folder of high-resolution images. Low-resolution versions of them in the same folder are left out.
         lr_folder: folder of their low-resolution versions, or one with a folder XS for each scale S; None to make
-            them by MATLAB's bicubic. They are paired by name, without what is usually added to it (x4, _LRBI_x4,
-            _SRF_4_LR, ...), else, where the numbers are equal, in the order of the names.
-        scale: 2, 3 or 4.
+            them by MATLAB's bicubic. They are paired as `datasets.pairing.pair_by_name` does.
+        scale: 2, 3, 4 or 8.
         border: of the low-resolution images that are made, 'replicate' or 'symmetric'.
+        by_order: pair the images in the order of their names instead.
+
+    Raises:
+        UserError: a folder is missing, or an image has no partner or several.
     """
-    hr_paths = find_images(hr_folder)
+    hr_paths, lr_versions = without_lr(find_images(hr_folder))
     if lr_folder is None:
+        if lr_versions:
+            _say_left_out(hr_folder, "low-resolution versions", lr_versions)
         return [Sample(path.stem, path, None, border) for path in hr_paths]
     if (lr_folder / f"X{scale}").is_dir():
         lr_folder = lr_folder / f"X{scale}"
-    lr_paths = find_images(lr_folder)
-    lr_by_name = {plain_name(path): path for path in lr_paths}
-    if all(plain_name(path) in lr_by_name for path in hr_paths):
-        lr_paths = [lr_by_name[plain_name(path)] for path in hr_paths]
-    elif len(lr_paths) != len(hr_paths):
-        missing = next(path for path in hr_paths if plain_name(path) not in lr_by_name)
-        raise UserError(f"{lr_folder}: holds {len(lr_paths)} images for the {len(hr_paths)} of {hr_folder}, and none "
-                        f"is named after {missing.name}")
-    return [Sample(hr.stem, hr, lr) for hr, lr in zip(hr_paths, lr_paths, strict=True)]
+    lr_paths = lr_versions if lr_folder.resolve() == hr_folder.resolve() else find_images(lr_folder)
+    if by_order:
+        print(f"{lr_folder}: paired with {hr_folder} in the order of the names")
+        pairs = pair_by_order(hr_paths, lr_paths)
+    else:
+        pairs, left_over = pair_all(hr_paths, lr_paths, scale)
+        if left_over:
+            _say_left_out(lr_folder, "images without an original", left_over)
+    return [Sample(hr.stem, hr, lr) for hr, lr in pairs]
 
 
-def plain_name(path):
-    """Returns an image's name without what data sets add to it for scale and resolution."""
-    name = path.stem.lower()
-    while True:
-        shorter = re.sub(r"([_-]?x\d|[_-](lrbi|lr|hr|gt|bicubic|srf_\d|sr))$", "", name)
-        if shorter == name or not shorter:
-            return name
-        name = shorter
+def _say_left_out(folder, what, paths):
+    print(f"{folder}: {what}, left out: {len(paths)}, such as {paths[0].name}")

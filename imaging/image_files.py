@@ -5,11 +5,9 @@ import numpy as np
 from errors import UserError
 from files import is_temporary
 from imaging import colour
-from imaging.limits import FORMATS
+from imaging.formats import SUFFIXES
 from imaging.photos import read_photo
 from imaging.rounding import round_half_up
-
-SUFFIXES = tuple(FORMATS)
 
 
 def find_images(folder, recursive=False):

@@ -1,13 +1,8 @@
-"""What is accepted: the image formats, and how large an image may be."""
-
-from pathlib import Path
+"""What is accepted: how large an image may be, and that it is a still one."""
 
 from errors import UserError
+from imaging.formats import format_of
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP", ".tif": "TIFF", ".tiff": "TIFF",
-           ".bmp": "BMP"}  # by suffix
-SIDES = {"PNG": 100_000_000, "JPEG": 65_500, "WebP": 16_383, "TIFF": 100_000_000, "BMP": 2**31 - 1}  # libvips' limits
-MAX_BMP = 2**32 - 1  # bytes: its header counts them with 32 bits
 MAX_PIXELS = 178_956_970  # of an input: twice Pillow's limit, from which on it is taken for a decompression bomb
 
 
@@ -33,20 +28,17 @@ def check_output(path, width, height):
     Raises:
         UserError: it cannot, or there is no such format.
     """
-    suffix = Path(path).suffix
-    if suffix.lower() not in FORMATS:
-        raise UserError(f"{path}: there is no image format for {suffix or 'a name without suffix'}: choose one of "
-                        f"{', '.join(FORMATS)}")
-    name = FORMATS[suffix.lower()]
-    if max(width, height) > SIDES[name]:
-        limit = f"{SIDES[name]:,} pixels a side"
-    elif name == "BMP" and _bmp_bytes(width, height) > MAX_BMP:
-        limit = "files of 4 GiB"
+    form = format_of(path)
+    if max(width, height) > form.side:
+        limit = f"{form.side:,} pixels a side"
+    elif form.most_bytes and _plain_bytes(width, height) > form.most_bytes:
+        limit = f"files of {(form.most_bytes + 1) >> 30} GiB"
     else:
         return
-    raise UserError(f"{path}: {width} x {height} pixels are too many for {name}, which ends at {limit}: choose PNG or "
-                    "TIFF")
+    raise UserError(f"{path}: {width} x {height} pixels are too many for {form.name}, which ends at {limit}: choose "
+                    "PNG or TIFF")
 
 
-def _bmp_bytes(width, height):
+def _plain_bytes(width, height):
+    """Returns the bytes of uncompressed RGB, in rows of whole 32-bit words behind a header, as BMP stores it."""
     return (3 * width + 3) // 4 * 4 * height + 54

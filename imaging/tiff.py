@@ -1,4 +1,4 @@
-"""Reading TIFF, whose pixels libvips decodes: it knows more kinds of them than Pillow, and prints no errors."""
+"""TIFF, whose pixels libvips decodes: it knows more kinds of them than Pillow, and prints no errors."""
 
 import numpy as np
 from PIL import Image
@@ -6,25 +6,21 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from imaging import colour, vips
 from imaging.limits import Unsupported, check_frames, check_size
+from imaging.tags import ORIENTATION
 
-STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF, little and big endian
-SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, NUM_SAMPLES = 254, 258, 259, 262, 274, 277  # tags
+SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, NUM_SAMPLES = 254, 258, 259, 262, 277  # tags
 EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = 338, 339, 530, 34675
 REDUCED = 1  # bit of the subfile type: a smaller version of another page
 JPEG, CMYK, YCBCR, CIELAB = 7, 5, 6, 8  # a compression, and photometric interpretations
 ALPHA = (1, 2)  # kinds of extra samples: premultiplied, which libvips undoes, and not
 CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "cmyk": 4}  # colours of libvips' interpretations
 NUMBERS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}  # sample formats
+BIG_TIFF = 2**32 - 2**26  # bytes of pixels: deflate may add a little, and plain TIFF ends at 4 GiB
 
 
-def read(file):
-    """Reads the one page of a TIFF file; smaller versions of it, such as thumbnails, are left out.
-
-    Returns:
-        Its pixels, not yet turned upright, and the tags that go with them, number to value.
-
-    Raises:
-        Unsupported; OSError and what else a damaged file leads Pillow to raise.
+def read(file, start, form):
+    """Reads the one page of a TIFF file, as `imaging.pillow.read` does; smaller versions of it, such as thumbnails, are
+    left out.
     """
     directories = _directories(file)
     pages = [i for i, tags in enumerate(directories) if not tags.get(SUBFILE_TYPE, 0) & REDUCED] or [0]
@@ -32,12 +28,18 @@ def read(file):
     tags = directories[pages[0]]
     _check_kind(tags)
     if tags.get(PHOTOMETRIC) == CIELAB:
-        return _read_lab(file), tags | {ORIENTATION: 1, ICC_PROFILE: None}
+        return _read_lab(file), tags | {ORIENTATION: 1}, None, None
     with vips.errors():
-        image = vips.open_file("tiffload", file.name, page=pages[0])
+        image = vips.open_file(f"{form.vips}load", file.name, page=pages[0])
         check_size(image.width, image.height)
         pixels = _colours(image.numpy(), image.interpretation, tags)
-    return pixels, tags | {ICC_PROFILE: None} if tags.get(PHOTOMETRIC) == CMYK else tags
+    return pixels, tags, None if tags.get(PHOTOMETRIC) == CMYK else tags.get(ICC_PROFILE), None
+
+
+def save(path, image, form):
+    """Writes an image of libvips, above 4 GiB as a BigTIFF."""
+    size = image.width * image.height * image.bands * (1 if image.format == "uchar" else 2)
+    vips.save(path, image, form, bigtiff=size > BIG_TIFF)
 
 
 def _directories(file):

@@ -49,6 +49,11 @@ def from_array(pixels):
     return image.copy(interpretation=grey if channels < 3 else rgb)
 
 
+def save(path, image, form, **options):
+    """Writes an image of libvips, in the format and with the options of its row in `FORMATS`, and more `options`."""
+    getattr(image, f"{form.vips}save")(os.fsencode(path), **form.options, **options)
+
+
 def _cause(detail):
     system = re.search(r"system error: (.+)", detail)
     if system:

@@ -2,16 +2,13 @@
 
 import sys
 import traceback
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from comparison import Comparison, comparison_figure, load_hr
 from errors import UserError, describe
-from imaging.colour import on_white
 from imaging.limits import check_output
 from imaging.photos import Photo, read_photo, write_photo
 
@@ -26,23 +23,20 @@ class Job(NamedTuple):
         source: path of the image.
         name: of the image, to be shown.
         target: path to write the super-resolved image to.
-        figure: path to write the comparison figure to.
-        hr: path of the original, or None.
     """
 
     source: Path
     name: str
     target: Path
-    figure: Path
-    hr: Path | None = None
 
 
 class Loaded(NamedTuple):
-    """What was read for a `Job`: its image, the super-resolved one of an earlier run, and the original, or None."""
+    """What was read for a `Job`: its image, the super-resolved one of an earlier run or None, and what the observer
+    prepared."""
 
     photo: Photo
     sr: np.ndarray | None
-    hr: np.ndarray | None
+    prepared: object
 
 
 class Writing(NamedTuple):
@@ -67,15 +61,11 @@ def plan(paths, indir, outdir, suffix=None):
     Raises:
         UserError: two images would become the same file.
     """
-    counts = Counter((path.parent, path.stem) for path in paths)
     jobs = []
     for path in paths:
         name = path.relative_to(indir)
-        unique = path.stem if counts[path.parent, path.stem] == 1 else path.name.replace(".", "-")
-        target = outdir / name.with_name(f"{path.stem}-sr{suffix or path.suffix}")
-        jobs.append(Job(path, str(name), target, target.with_name(f"{unique}-compare.png")))
-    outputs = {path.resolve() for job in jobs for path in (job.target, job.figure)}
-    jobs = [job for job in jobs if job.source.resolve() not in outputs]
+        jobs.append(Job(path, str(name), outdir / name.with_name(f"{path.stem}-sr{suffix or path.suffix}")))
+    jobs = without_outputs(jobs, [job.target for job in jobs])
     sources = {}
     for job in jobs:
         if job.target in sources:
@@ -85,6 +75,12 @@ def plan(paths, indir, outdir, suffix=None):
     return jobs
 
 
+def without_outputs(jobs, outputs):
+    """Returns the jobs whose source is none of the paths `outputs`, which an earlier run may have written."""
+    outputs = {path.resolve() for path in outputs}
+    return [job for job in jobs if job.source.resolve() not in outputs]
+
+
 class Batch:
     """Super-resolves files. The next one is read and the last one is written while the network works.
 
@@ -92,9 +88,9 @@ class Batch:
 
     Args:
         super_resolve: `SuperResolver`.
-        model_name: the network's, to be shown.
         bar: `tqdm` bar over megapixels of the inputs.
-        page: `ComparisonPage` to which each image is added, with a figure of its own; None: nothing is compared.
+        observer: is told of each image: `prepare(job, photo)`, before there is any work, returns what
+            `add(job, photo, sr, prepared)` gets once the output is written; None: there is none.
         keep_existing: take outputs that are there as they are.
         debug: show the traceback of each error.
 
@@ -103,8 +99,8 @@ class Batch:
         num_failed: images that failed so far.
     """
 
-    def __init__(self, super_resolve, model_name, bar, page=None, keep_existing=False, debug=False):
-        self.super_resolve, self.model_name, self.bar, self.page = super_resolve, model_name, bar, page
+    def __init__(self, super_resolve, bar, observer=None, keep_existing=False, debug=False):
+        self.super_resolve, self.bar, self.observer = super_resolve, bar, observer
         self.keep_existing, self.debug = keep_existing, debug
         self.num_done = self.num_failed = 0
 
@@ -140,14 +136,14 @@ class Batch:
         photo, scale = read_photo(job.source), self.super_resolve.scale
         height, width = photo.pixels.shape[:2]
         check_output(job.target, width * scale, height * scale)
-        hr = load_hr(job.hr, (height, width), scale) if job.hr else None
+        prepared = self.observer.prepare(job, photo) if self.observer else None
         if not (self.keep_existing and job.target.exists()):
-            return Loaded(photo, None, hr)
+            return Loaded(photo, None, prepared)
         sr = read_photo(job.target).pixels
         if sr.shape[:2] != (height * scale, width * scale):
             raise UserError(f"{job.target}: is not the {width * scale} x {height * scale} pixels of {job.source} x"
                             f"{scale}: remove it, or leave out --skip-existing")
-        return Loaded(photo, sr, hr)
+        return Loaded(photo, sr, prepared)
 
     def _enlarge(self, loaded):
         if loaded.sr is not None:
@@ -158,11 +154,8 @@ class Batch:
         """Writes the outputs of a job; returns the line that says so, and whether the image is new."""
         if loaded.sr is None:
             write_photo(job.target, loaded.photo._replace(pixels=sr))
-        if self.page:
-            comparison = Comparison(on_white(loaded.photo.pixels), on_white(sr), self.super_resolve.scale, job.name,
-                                    self.model_name, loaded.hr)
-            write_photo(job.figure, Photo(np.asarray(comparison_figure(comparison))))
-            self.page.add(comparison, job.target, job.figure)
+        if self.observer:
+            self.observer.add(job, loaded.photo, sr, loaded.prepared)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]
         return f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}", loaded.sr is None
 

@@ -1,4 +1,4 @@
-"""From the name of a model to what enlarges images."""
+"""Loads a model by its name or file, ready to enlarge images."""
 
 from pathlib import Path
 

@@ -53,6 +53,11 @@ class SuperResolver:
         else:
             self._forward = whole_network(model)
 
+    @property
+    def num_parameters(self):
+        """How many numbers the network's weights are."""
+        return self.model.count_params()
+
     def take_over(self, model):
         """Takes the weights of `model` if it is the same network, so that nothing is compiled anew.
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imaging.resize import imresize
-from tests.comparison_page_test import MODEL, NAME, assert_close, make_comparison, write_page
+from tests.comparison_pages import MODEL, NAME, assert_close, make_comparison, write_page
 from tests.conftest import save_photo
 
 BESIDE_HANDLE = 26  # pixels on either side that its knob covers

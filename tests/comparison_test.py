@@ -7,10 +7,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 import weights
 from comparison import Comparison, comparison_figure, find_hr, load_hr
+from comparison.pair import PROTOCOL
 from comparison.regions import Region, bicubic, most_detailed
-from comparison.scores import PROTOCOL, banded_scores
 from errors import UserError
-from evaluation import Bicubic, Sample, image_psnr, image_ssim, measure
+from evaluation import METRICS, Bicubic, Sample, compare_by_bands, image_psnr, image_ssim, measure
 from imaging.image_files import read_image
 from imaging.resize import imresize
 from super_resolution import SuperResolver
@@ -125,19 +125,19 @@ def test_scores_by_bands_are_those_of_the_whole_image(band_pixels, scale):
     for rows, sr in ((lambda top, bottom: comparison.sr[top:bottom], comparison.sr),
                      (comparison._bicubic_rows, imresize(comparison.lr, scale, "replicate"))):
         hr, sr = (PROTOCOL.prepare(image, scale) for image in (comparison.hr, sr))
-        scores = banded_scores(comparison.hr, rows, scale, band_pixels)
+        scores = compare_by_bands(comparison.hr, rows, scale, PROTOCOL, band_pixels)
         assert scores.psnr == pytest.approx(image_psnr(hr, sr), rel=1e-6)
         assert scores.ssim == pytest.approx(image_ssim(hr, sr), rel=1e-9)
 
 
 def test_scores_of_equal_and_of_tiny_images():
     hr = make_photo(40, 50)
-    scores = banded_scores(hr, lambda top, bottom: hr[top:bottom], 4, 1)
+    scores = compare_by_bands(hr, lambda top, bottom: hr[top:bottom], 4, PROTOCOL, 1)
     assert scores == (math.inf, pytest.approx(1))
     assert str(scores) == "inf dB / 1.0000"
     for size, text in ((8, "n/a / n/a"), (18, "inf dB / n/a"), (19, "inf dB / 1.0000")):
         small = hr[:size]
-        assert str(banded_scores(small, lambda top, bottom, small=small: small[top:bottom], 4)) == text
+        assert str(compare_by_bands(small, lambda top, bottom, small=small: small[top:bottom], 4, PROTOCOL)) == text
 
 
 def test_a_huge_image_takes_little_memory():
@@ -155,32 +155,33 @@ def test_labels_are_what_evaluate_finds(test_data):
     hr_path = test_data / "testsets" / "Set5" / "baby.png"
     lr_path = test_data / "testsets" / "LR_bicubic" / "Set5" / "X4" / "baby_LRBI_x4.png"
     super_resolve, lr = SuperResolver(weights.load(ROOT / "pretrained" / "wdsr-b-8-x4.keras")), read_image(lr_path)
-    hr = load_hr(find_hr([lr_path], hr_path.parent)[lr_path], lr.shape, 4)
+    hr = load_hr(find_hr([lr_path], hr_path.parent, 4)[lr_path], lr.shape, 4)
     comparison = Comparison(lr, super_resolve.enlarge(lr), 4, "baby.png", "wdsr-b-8-x4", hr)
     figure = comparison_figure(comparison)
     for name, function in (("bicubic", Bicubic(4, "replicate")), ("sr", super_resolve)):
-        row, = measure(function, [Sample("baby", hr_path, lr_path)], PROTOCOL, with_ssim=True).images
+        row, = measure(function, [Sample("baby", hr_path, lr_path)], PROTOCOL, METRICS).images
         assert comparison.scores[name] == pytest.approx((row["psnr"], row["ssim"]), abs=1e-5)
         assert contains(figure, text_pixels(f"{row['psnr']:.2f} dB / {row['ssim']:.4f}", 16, "#5c5c5c"))
     assert contains(figure, text_pixels("SR: wdsr-b-8-x4", 18, "#1a1a1a"))
 
 
 def test_originals_are_found_by_name(tmp_path):
-    for name in ("Baby.PNG", "bird_HR.jpg", "zebra.tif"):
+    for name in ("baby.PNG", "bird_HR.jpg", "zebra.tif"):
         save_photo(tmp_path / name, make_photo(8, 8))
-    lr_paths = [tmp_path / "in" / name for name in ("babyx4.png", "BIRD_SRF_4_LR.bmp", "other.png")]
-    assert find_hr(lr_paths, tmp_path) == {lr_paths[0]: tmp_path / "Baby.PNG", lr_paths[1]: tmp_path / "bird_HR.jpg"}
+    lr_paths = [tmp_path / "in" / name for name in ("babyx4.png", "bird_SRF_4_LR.bmp", "other.png")]
+    assert find_hr(lr_paths, tmp_path, 4) == {
+        lr_paths[0]: tmp_path / "baby.PNG", lr_paths[1]: tmp_path / "bird_HR.jpg"}
 
 
 def test_of_several_originals_the_one_of_the_same_name_is_taken(tmp_path):
     for name in ("a.png", "a_x2.png", "b.png", "b.jpg"):
         save_photo(tmp_path / name, make_photo(8, 8))
-    assert find_hr([tmp_path / "in" / "a.jpg"], tmp_path)[tmp_path / "in" / "a.jpg"] == tmp_path / "a.png"
-    for name in ("b.png", "a_x4.png"):
-        with pytest.raises(UserError, match=rf"{name}: .* and .* could both be its original: rename or remove one"):
-            find_hr([tmp_path / "in" / name], tmp_path)
+    for name, original in (("a.jpg", "a.png"), ("a_x2.png", "a_x2.png"), ("b.png", "b.png")):
+        assert find_hr([tmp_path / "in" / name], tmp_path, 2) == {tmp_path / "in" / name: tmp_path / original}
+    with pytest.raises(UserError, match=r"bx2\.webp: fits b\.jpg, b\.png equally well by name: rename or remove"):
+        find_hr([tmp_path / "in" / "bx2.webp"], tmp_path, 2)
     with pytest.raises(UserError, match="nowhere: there is no such folder"):
-        find_hr([tmp_path / "a.png"], tmp_path / "nowhere")
+        find_hr([tmp_path / "a.png"], tmp_path / "nowhere", 2)
 
 
 def test_an_original_is_cropped_by_less_than_the_scale(tmp_path):

@@ -1,12 +1,17 @@
 import os
+from dataclasses import dataclass
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from data import PatchSequence
+from data import PatchSequence, find_training_pairs, patch_stream
+from datasets.degradations import Degradation
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
 from errors import UserError
+from imaging.resize import downscale
 from tests.conftest import make_photo
 
 
@@ -94,14 +99,87 @@ def test_every_pass_shows_all_images_in_a_new_order(pairs):
 def test_images_smaller_than_a_patch_are_left_out(pairs):
     stream = PatchStream(pairs, 3, patch_size=25)
     assert stream.num_too_small == 8  # LR sizes are (20 + i, 31 - i)
-    assert [pair.image_id for pair in stream.pairs] == [5, 6]
+    assert [pair.name for pair in stream.pairs] == ["0005", "0006"]
     with pytest.raises(UserError, match=r"none of the 10 images of .*_HR is as large as a patch of 120 x 120"):
         PatchStream(pairs, 3, patch_size=40)
 
 
+@dataclass(frozen=True)
+class MadePair:
+    """A pair that makes its low resolution of the high one: blurred and reduced."""
+
+    hr_path: Path
+    scale: int
+
+    @property
+    def name(self):
+        return self.hr_path.stem
+
+    @property
+    def folder(self):
+        return self.hr_path.parent
+
+    @property
+    def lr_shape(self):
+        height, width, channels = np.load(self.hr_path, mmap_mode="r").shape
+        return height // self.scale, width // self.scale, channels
+
+    def load(self, scale):
+        assert scale == self.scale
+        hr = np.load(self.hr_path)
+        lr = downscale(hr, scale, "replicate")
+        return hr[:lr.shape[0] * scale, :lr.shape[1] * scale], lr // 2
+
+    def crop(self, y, x, size, scale, number):
+        hr, lr = self.load(scale)
+        return hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale], lr[y:y + size, x:x + size]
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_a_pair_that_makes_its_low_resolution_trains(tmp_path, in_processes):
+    for i in range(3):
+        np.save(tmp_path / f"{i}.npy", make_photo(40 + i, 50, seed=i))
+    pairs = [MadePair(tmp_path / f"{i}.npy", 2) for i in range(3)]
+    stream = patch_stream(pairs, 2, "train", batch_size=4, patch_size=8, seed=0)
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 1)])
+    model.compile(keras.optimizers.Adam(1e-2), "mae", jit_compile=False)
+    sequence = PatchSequence(stream, 30, use_multiprocessing=in_processes)
+    history = model.fit(sequence, epochs=3, shuffle=False, verbose=0).history
+    sequence.close()
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+
+
+def test_a_sequence_needs_batches_by_number_alone():
+    class Numbers:
+        batch_size = 2
+
+        def batch(self, number):
+            return np.full(2, number), np.full(2, -number)
+
+    sequence = PatchSequence(Numbers(), 3)
+    sequence.window(5, 3)
+    assert [sequence[i][0][0] for i in range(3)] == [5, 6, 7]
+    assert sequence.batch_size == 2
+    sequence.close()
+
+
+def test_small_images_are_left_out_with_a_line_or_refused_with_the_advice(pairs, capsys):
+    sizes = {"batch_size": 4, "patch_size": 25, "seed": 0}
+    assert len(patch_stream(pairs, 3, "valid", **sizes).pairs) == 2
+    assert capsys.readouterr().out == ("8 validation images are smaller than a patch of 75 x 75 pixels and are left "
+                                       "out; 2 are used\n")
+    with pytest.raises(UserError, match="8 training images are smaller than a patch of 75 x 75 pixels: drop them"):
+        patch_stream(pairs, 3, "train", advice="drop them", **sizes)
+
+
+def test_the_training_set_alone_is_augmented(pairs):
+    sizes = {"batch_size": 4, "patch_size": 9, "seed": 0}
+    assert [patch_stream(pairs, 3, subset, **sizes).augment for subset in ("train", "valid")] == [True, False]
+
+
 def test_ids_default_to_what_is_there(pairs, tmp_path):
-    assert [pair.image_id for pair in pairs] == list(range(1, 11))
-    assert [pair.image_id for pair in find_pairs(tmp_path, "train", 3, "bicubic", [3, 4])] == [3, 4]
+    assert [pair.name for pair in pairs] == [f"{i:04d}" for i in range(1, 11)]
+    assert [pair.name for pair in find_pairs(tmp_path, "train", 3, "bicubic", [3, 4])] == ["0003", "0004"]
 
 
 def test_an_hr_image_may_exceed_the_multiple_of_the_scale(tmp_path):
@@ -171,5 +249,88 @@ def test_missing_folders_and_ids_are_named(pairs, tmp_path):
         find_pairs(tmp_path, "train", 3, "bicubic", [10, 11])
     for pair in pairs:
         pair.hr.path.unlink()
-    with pytest.raises(UserError, match=r"there are no arrays NNNN\.npy in it"):
+    with pytest.raises(UserError, match=r"there are no arrays NAME\.npy in it"):
         find_pairs(tmp_path, "train", 3, "bicubic")
+
+
+def write_arrays(folder, *names, shape=(8, 8, 3)):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        np.save(folder / f"{name}.npy", np.zeros(shape, np.uint8))
+
+
+def names_of(pairs):
+    return [(pair.name, pair.lr.path.stem) for pair in pairs]
+
+
+def test_any_file_name_is_an_image_id(tmp_path):
+    names = ["0001", "0001_s001", "000001", "img5", "box2"]
+    write_arrays(tmp_path / "DIV2K_train_HR", *names, "._0001")
+    write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", *(f"{name}x2" for name in names), shape=(4, 4, 3))
+    pairs = find_pairs(tmp_path, "train", 2, "bicubic")
+    assert names_of(pairs) == [(name, f"{name}x2") for name in sorted(names)]
+
+
+def test_a_range_chooses_among_the_numbers_and_says_what_it_leaves_out(tmp_path, capsys):
+    names = ["0001", "0002_s001", "0002_s002", "0003", "img2"]
+    write_arrays(tmp_path / "DIV2K_train_HR", *names)
+    write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", *(f"{name}x2" for name in names), "9x2", shape=(4, 4, 3))
+    pairs = find_pairs(tmp_path, "train", 2, "bicubic", range(1, 3))
+    assert [pair.name for pair in pairs] == ["0001", "0002_s001", "0002_s002"]
+    out = capsys.readouterr().out
+    assert "arrays whose names do not begin with a number, left out: 1, such as img2.npy" in out
+    assert "arrays without a high-resolution image, left out: 1, such as 9x2.npy" in out
+    with pytest.raises(UserError, match=r"0004\.npy: there is no such array"):
+        find_pairs(tmp_path, "train", 2, "bicubic", range(1, 10**9))
+
+
+@pytest.mark.parametrize(("downgrade", "folder", "scale", "lr_names"), [
+    ("mild", "LR_mild", 4, ["0001x4m"]),
+    ("wild", "LR_wild", 4, ["0001x4w1", "0001x4w2"]),
+    ("bicubic", "LR_x8", 8, ["0001x8"]),
+    ("bicubic_jpeg_40", "LR_bicubic_jpeg_40/X4", 4, ["0001x4"]),
+])
+def test_any_folder_is_a_downgrade(tmp_path, downgrade, folder, scale, lr_names):
+    write_arrays(tmp_path / "DIV2K_train_HR", "0001", shape=(16, 24, 3))
+    write_arrays(tmp_path / f"DIV2K_train_{folder}", *lr_names, shape=(16 // scale, 24 // scale, 3))
+    pairs = find_pairs(tmp_path, "train", scale, downgrade)
+    assert names_of(pairs) == [("0001", name) for name in lr_names]
+
+
+def test_a_downgrade_that_is_not_there_is_told_with_those_that_are(tmp_path):
+    write_arrays(tmp_path / "DIV2K_train_HR", "0001")
+    write_arrays(tmp_path / "DIV2K_train_LR_mild", "0001x4m")
+    with pytest.raises(UserError, match=r"LR_unknown/X4: there is no such folder.*the downgrades in this one are mild"):
+        find_pairs(tmp_path, "train", 4, "unknown")
+
+
+def test_a_folder_in_the_folder_is_named(tmp_path):
+    write_arrays(tmp_path / "DIV2K_train_HR" / "DIV2K_train_HR", "0001")
+    write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", "0001x2", shape=(4, 4, 3))
+    with pytest.raises(UserError, match=r"DIV2K_train_HR: there are no arrays .*but .* its folder DIV2K_train_HR"):
+        find_pairs(tmp_path, "train", 2, "bicubic")
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_low_resolution_patches_are_made_of_the_high_ones_whatever_the_workers(tmp_path, in_processes):
+    for subset, seed in (("train", 0), ("valid", 1)):
+        (tmp_path / f"DIV2K_{subset}_HR").mkdir()
+        np.save(tmp_path / f"DIV2K_{subset}_HR" / "photo.npy", make_photo(67, 53, seed=seed))
+    degradation = Degradation("photo", seed=3)
+    train_pairs, (valid_pair,) = find_training_pairs(tmp_path, 2, degradation)
+    stream = patch_stream(train_pairs, 2, "train", batch_size=4, patch_size=12, seed=0)
+    sequence = PatchSequence(stream, 3, num_workers=2, use_multiprocessing=in_processes)
+    batches = [sequence[i] for i in range(3)]
+    sequence.close()
+    for number in reversed(range(3)):
+        for ours, theirs in zip(stream.batch(number), batches[number], strict=True):
+            assert np.array_equal(ours, theirs)
+    lr, hr = batches[0]
+    assert lr.shape == (4, 12, 12, 3)
+    assert hr.shape == (4, 24, 24, 3)
+    plain = [downscale(image, 2) for image in hr]
+    assert not np.array_equal(lr, plain)
+    assert np.abs(lr.astype(int) - plain).mean() < 20
+    assert np.array_equal(valid_pair.load(2)[1], valid_pair.load(2)[1])
+    assert valid_pair.load(2)[0].shape == (66, 52, 3)
+    assert valid_pair.load(2)[1].shape == valid_pair.lr_shape == (33, 26, 3)

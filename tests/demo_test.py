@@ -67,10 +67,10 @@ def test_existing_outputs_are_skipped_when_asked(run_main, model_path, tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a-sr.png").write_text("kept")
     _, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "--skip-existing")
-    assert "1 images super-resolved, 1 were there, 0 failed" in out
+    assert "images: 1 super-resolved, 1 already there, 0 failed" in out
     assert (tmp_path / "out" / "a-sr.png").read_text() == "kept"
     _, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", "not needed", "--skip-existing")
-    assert "0 images super-resolved, 2 were there, 0 failed" in out
+    assert "images: 0 super-resolved, 2 already there, 0 failed" in out
 
 
 def test_two_inputs_of_one_output_are_refused_before_any_work(run_main, model_path, tmp_path):
@@ -103,7 +103,7 @@ def test_a_bad_image_is_reported_and_the_rest_is_done(run_main, model_path, tmp_
     assert code == 1
     assert f"failed: {tmp_path / 'in' / 'b.png'}: cannot be read as an image: " in err
     assert "truncated" in err
-    assert "2 images super-resolved, 0 were there, 1 failed" in out
+    assert "images: 2 super-resolved, 0 already there, 1 failed" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-sr.png", "c-sr.png"]
 
 
@@ -133,7 +133,7 @@ def test_a_folder_of_odd_files_is_finished(run_main, model_path, tmp_path):
     assert len(readable) + len(refused) >= 40
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
     assert code == 1
-    assert f"{len(readable)} images super-resolved, 0 were there, {len(refused)} failed" in out
+    assert f"images: {len(readable)} super-resolved, 0 already there, {len(refused)} failed" in out
     failures = [line for line in err.splitlines() if line.startswith("failed: ")]
     assert len(failures) == len(refused)
     for name, expected in refused.items():
@@ -164,7 +164,7 @@ def test_profile_resolution_and_16_bits_are_kept(run_main, model_path, tmp_path)
 def test_another_format_can_be_asked_for(run_main, model_path, tmp_path):
     rgba = np.dstack([make_photo(6, 8), np.zeros((6, 8), np.uint8)])
     write_photo(tmp_path / "in" / "a.png", Photo(rgba))
-    for suffix, mode in (("jpg", "RGB"), ("webp", "RGBA"), ("tif", "RGBA"), ("bmp", "RGB")):
+    for suffix, mode in (("jpg", "RGB"), ("webp", "RGBA"), ("tif", "RGBA"), ("bmp", "RGB"), ("avif", "RGBA")):
         assert run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path,
                         "--format", suffix)[0] == 0
         with Image.open(tmp_path / "out" / f"a-sr.{suffix}") as image:
@@ -190,7 +190,7 @@ def test_outputs_of_an_earlier_run_are_no_inputs(run_main, model_path, tmp_path)
         for _ in range(2):
             code, out, _ = run_main(demo, *argv, "-o", outdir)
             assert code == 0
-            assert "2 images super-resolved" in out
+            assert "images: 2 super-resolved" in out
         assert {path.name for path in outdir.iterdir()} == outputs | there
         shutil.rmtree(tmp_path / "in" / "out", ignore_errors=True)
 
@@ -202,7 +202,7 @@ def test_failures_do_not_stop_the_writing_of_others(run_main, model_path, tmp_pa
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
     assert code == 1
     assert f"failed: {tmp_path / 'out' / 'b-sr.png'}: cannot be written: Is a directory" in err
-    assert "2 images super-resolved, 0 were there, 1 failed" in out
+    assert "images: 2 super-resolved, 0 already there, 1 failed" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-sr.png", "b-sr.png", "c-sr.png"]
 
 
@@ -220,7 +220,7 @@ def test_memory_that_is_not_there_fails_one_image(run_main, model_path, tmp_path
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
     assert code == 1
     assert f"failed: {tmp_path / 'in' / 'a.png'}: there is not enough memory: Unable to allocate 9 GiB" in err
-    assert "1 images super-resolved, 0 were there, 1 failed" in out
+    assert "images: 1 super-resolved, 0 already there, 1 failed" in out
 
 
 def test_the_next_image_is_read_and_the_last_written_while_the_network_works(model_path, tmp_path, monkeypatch):
@@ -245,7 +245,7 @@ def test_the_next_image_is_read_and_the_last_written_while_the_network_works(mod
     monkeypatch.setattr(batch, "write_photo", lambda *args: (events.append("write"), write(*args))[1])
     jobs = plan(sorted((tmp_path / "in").iterdir()), tmp_path / "in", tmp_path / "out")
     with tqdm(disable=True) as bar:
-        Batch(super_resolve, "m", bar).run(jobs, [0] * 3)
+        Batch(super_resolve, bar).run(jobs, [0] * 3)
     first_done = events.index("network done")
     assert events[:first_done].count("read") == 2
     second_done = events.index("network done", first_done + 1)
@@ -258,7 +258,7 @@ def test_the_bar_counts_every_megapixel(model_path, tmp_path):
     (tmp_path / "in" / "b.png").write_text("no image")
     jobs = plan(sorted((tmp_path / "in").iterdir()), tmp_path / "in", tmp_path / "out")
     with tqdm(total=1, file=io.StringIO()) as bar:
-        Batch(load(model_path, tile_size=20), "m", bar).run(jobs, [0.002, 0.001, 0.002])
+        Batch(load(model_path, tile_size=20), bar).run(jobs, [0.002, 0.001, 0.002])
         assert bar.n == pytest.approx(0.005)
 
 
@@ -279,7 +279,7 @@ def test_figures_and_a_page_compare_with_bicubic_and_the_originals(run_main, mod
         assert (tmp_path / "out" / link).exists()
     before = (tmp_path / "out" / "c-sr.jpg").stat().st_mtime_ns
     code, out, _ = run_main(demo, *argv, "--skip-existing")
-    assert "0 images super-resolved, 3 were there, 0 failed" in out
+    assert "images: 0 super-resolved, 3 already there, 0 failed" in out
     assert (tmp_path / "out" / "index.html").read_text().count('src="data:image/jpeg') == 2 * 3
     assert (tmp_path / "out" / "c-sr.jpg").stat().st_mtime_ns == before
 

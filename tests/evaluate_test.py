@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio
 import evaluate
 import weights
 from errors import UserError
-from evaluation import folder_samples
+from evaluation import METRICS, Metric, folder_samples
 from imaging.image_files import read_image
 from imaging.resize import downscale
 from model import edsr, wdsr_b
@@ -54,7 +55,7 @@ def test_every_model_gets_its_psnr_and_the_best_is_named(run_main, models, datas
 def test_a_nan_is_null_and_never_the_best(run_main, models, dataset, tmp_path):
     indir, networks = models
     broken = networks["epoch-001.keras"]
-    broken.set_weights([weight * np.nan for weight in broken.get_weights()])
+    broken.set_weights([weight + 1e38 for weight in broken.get_weights()])  # finite, but not what comes out
     weights.save(broken, indir / "broken.keras")
     _, out, _ = run_main(evaluate, "-d", dataset, "-i", indir, "-o", tmp_path / "eval.json")
     assert json.loads((tmp_path / "eval.json").read_text())["broken.keras"] is None
@@ -70,6 +71,149 @@ def test_a_model_that_fails_is_reported_and_the_others_go_on(run_main, models, d
     assert f"failed: {indir / 'cut.keras'}: cannot be loaded as a Keras model" in err
     assert set(json.loads((tmp_path / "eval.json").read_text())) == set(networks)
     assert "Best PSNR" in out
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such\nkernel"), RecursionError(), OSError("no device")])
+def test_an_error_of_any_class_costs_one_model_only(run_main, models, dataset, tmp_path, monkeypatch, error):
+    indir, networks = models
+    bad, load = indir / "below" / "bad.keras", weights.load
+    bad.touch()
+
+    def load_or_fail(path):
+        if path == bad:
+            raise error
+        return load(path)
+
+    monkeypatch.setattr(weights, "load", load_or_fail)
+    argv = ["-d", dataset, "-i", indir, "-o", tmp_path / "eval.json"]
+    code, out, err = run_main(evaluate, *argv)
+    line, = (line for line in err.splitlines() if line.startswith("failed: "))
+    first_line = str(error).split("\n")[0]
+    assert line == f"failed: {bad}: {type(error).__name__}" + (f": {first_line}" if first_line else "")
+    assert code == 1
+    assert "Traceback" not in err
+    assert set(json.loads((tmp_path / "eval.json").read_text())) == set(networks)
+    assert out.splitlines()[-1].startswith("Best PSNR = ")
+    assert "Traceback" in run_main(evaluate, *argv, "--debug")[2]
+
+
+def network_for_even_sizes():
+    """Returns a network for scale 2 whose output is too small where a side of its input is odd."""
+    inputs = keras.Input((None, None, 3))
+    half = keras.layers.Conv2D(3, 2, strides=2, name="half")(inputs)
+    return keras.Model(inputs, keras.layers.UpSampling2D(4)(half))
+
+
+def test_a_model_that_cannot_be_applied_to_an_image_is_measured_on_the_others(run_main, models, photos, tmp_path):
+    indir, networks = models
+    weights.save(network_for_even_sizes(), indir / "even.keras")
+    code, out, err = run_main(evaluate, "--images", photos, "-i", indir, "-o", tmp_path / "eval.json", "--bicubic")
+    assert code == 1
+    lines = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert [line.split(": ")[1:4] for line in lines] == [
+        [str(indir / "even.keras"), str(photos / f"{name}.png"), "ValueError"] for name in "bc"]  # 21 rows
+    assert f"for model {indir / 'even.keras'}, the mean over 1 of 3 images" in out
+    assert set(json.loads((tmp_path / "eval.json").read_text())) == {*networks, "even.keras"}
+
+
+def test_a_mean_over_fewer_images_is_never_the_best(run_main, models, photos, tmp_path):
+    indir, _ = models
+    even = network_for_even_sizes()
+    even.get_layer("half").set_weights([np.full((2, 2, 3, 3), 1 / 12), np.zeros(3)])  # grey, but far above the others
+    weights.save(even, indir / "even.keras")
+    _, out, _ = run_main(evaluate, "--images", photos, "-i", indir, "-o", tmp_path / "eval.json")
+    psnrs = json.loads((tmp_path / "eval.json").read_text())
+    assert max(psnrs, key=psnrs.get) == "even.keras"
+    assert "even.keras" not in out.splitlines()[-1]
+
+
+def test_a_model_that_can_be_applied_to_no_image_is_reported_once(run_main, models, photos, tmp_path):
+    indir, networks = models
+    (photos / "a.png").unlink()
+    weights.save(network_for_even_sizes(), indir / "even.keras")
+    code, _, err = run_main(evaluate, "--images", photos, "-i", indir, "-o", tmp_path / "eval.json")
+    assert code == 1
+    line, = (line for line in err.splitlines() if line.startswith("failed: "))
+    assert line.startswith(f"failed: {indir / 'even.keras'}: ValueError: ")
+    assert set(json.loads((tmp_path / "eval.json").read_text())) == set(networks)
+
+
+def test_bad_images_are_each_named_once_and_the_others_measured(run_main, models, photos, tmp_path, monkeypatch):
+    indir, networks = models
+    argv = ["--images", photos, "-i", indir, "-o", tmp_path / "eval.json", "--details", tmp_path / "details.csv"]
+    assert run_main(evaluate, *argv)[0] == 0
+    expected = json.loads((tmp_path / "eval.json").read_text())
+    (photos / "0.png").write_bytes(b"no image")
+    save_photo(photos / "d.png", make_photo(2, 2))
+    odd = save_photo(photos / "odd.png", make_photo(40, 40))
+    monkeypatch.setattr("evaluation.samples.read_image", lambda path: {}[path] if path == odd else read_image(path))
+    code, out, err = run_main(evaluate, *argv)
+    lines = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert [line.split(": ")[1] for line in lines] == [str(photos / name) for name in ("0.png", "d.png", "odd.png")]
+    assert code == 1
+    assert json.loads((tmp_path / "eval.json").read_text()) == expected
+    assert out.count(", the mean over 3 of 6 images") == len(networks)
+    assert "Some images failed: the figures are means over the others." in out
+    with open(tmp_path / "details.csv", encoding="utf-8", newline="") as file:
+        assert [row["image"] for row in csv.DictReader(file)] == list("abc") * len(networks)
+
+
+def test_without_a_sound_image_there_is_no_result(run_main, models, photos, tmp_path):
+    indir, _ = models
+    for path in photos.iterdir():
+        path.write_bytes(b"no image")
+    result = run_main(evaluate, "--images", photos, "-i", indir, "-o", tmp_path / "eval.json")
+    for name in ("a.png", "b.png", "c.png"):
+        assert result[2].count(f"failed: {photos / name}: ") == 1
+    assert_one_line_error(result, indir, "none of its 2 models could be evaluated")
+
+
+def test_bad_arrays_of_a_data_set_are_named_and_the_others_measured(run_main, models, dataset, tmp_path):
+    indir, networks = models
+    copy = tmp_path / "BIN"
+    shutil.copytree(dataset, copy)
+    bad = copy / "DIV2K_valid_LR_bicubic" / "X2" / "0007x2.npy"
+    bad.write_bytes(bad.read_bytes()[:200])
+    code, out, err = run_main(evaluate, "-d", copy, "-i", indir, "-o", tmp_path / "eval.json")
+    assert code == 1
+    assert err.count(f"failed: {bad}: cannot be read as a numpy array") == 1
+    assert out.count(", the mean over 1 of 2 images") == len(networks)
+    assert set(json.loads((tmp_path / "eval.json").read_text())) == set(networks)
+
+
+def test_the_best_model_is_named_for_each_scale(run_main, models, photos, tmp_path):
+    indir, _ = models
+    weights.save(edsr(3, num_filters=4, num_res_blocks=1), indir / "x3.keras")
+    code, out, _ = run_main(evaluate, "--images", photos, "-i", indir, "-o", tmp_path / "eval.json", "--ssim")
+    psnrs = json.loads((tmp_path / "eval.json").read_text())
+    of_x3 = psnrs.pop("x3.keras")
+    best = max(psnrs, key=psnrs.get)
+    assert code == 0
+    assert out.splitlines()[-2:] == [f"x2: Best PSNR = {psnrs[best]:.4f} for model {indir / best}",
+                                     f"x3: Best PSNR = {of_x3:.4f} for model {indir / 'x3.keras'}"]
+    assert "x2: Best SSIM = " in out
+
+
+def test_a_metric_is_a_function_and_a_row(run_main, models, photos, tmp_path, monkeypatch):
+    indir, _ = models
+    mae = Metric("mae", "MAE", lambda hr, sr: float(np.abs(hr - sr).mean()), higher_is_better=False, decimals=2)
+    monkeypatch.setattr("evaluation.metrics.METRICS", (*METRICS, mae))
+    for details in ("details.json", "details.csv"):
+        argv = ["--images", photos, "-i", indir, "-o", tmp_path / "eval.json", "--details", tmp_path / details]
+        code, out, _ = run_main(evaluate, *argv)
+        assert code == 0
+    report = json.loads((tmp_path / "details.json").read_text())["models"]
+    means = {model["model"]: model["mae"] for model in report}
+    assert [model["ssim"] for model in report] == [None, None]
+    for model in report:
+        assert model["mae"] == pytest.approx(np.mean([image["mae"] for image in model["images"]]))
+        assert f"MAE = {model['mae']:.4f} for model {model['model']}" in out
+        (line,) = (line for line in out.splitlines() if line.startswith(f"{model['model']} "))
+        assert f" {model['mae']:.2f} " in line
+    best = min(means, key=means.get)
+    assert out.splitlines()[-2] == f"Best MAE = {means[best]:.4f} for model {best}"
+    with open(tmp_path / "details.csv", encoding="utf-8", newline="") as file:
+        assert all(float(row["mae"]) > 0 for row in csv.DictReader(file))
 
 
 def test_a_model_of_another_scale_is_named(run_main, models, dataset, tmp_path):
@@ -157,9 +301,9 @@ def test_many_models_of_several_kinds_are_evaluated_without_a_warning(run_main, 
 
 
 @pytest.mark.parametrize("names", [["ax2", "bx2", "cx2"], ["a_LRBI_x2", "b_LRBI_x2", "c_LRBI_x2"],
-                                   ["a_SRF_2_LR", "b_SRF_2_LR", "c_SRF_2_LR"], ["img_001", "img_002", "img_003"]])
+                                   ["a_SRF_2_LR", "b_SRF_2_LR", "c_SRF_2_LR"], ["a_bicLRx2", "b_bicLRx2", "c_bicLRx2"]])
 @pytest.mark.parametrize("below", ["", "X2"])
-def test_low_resolution_images_are_paired_by_name_else_by_order(photos, tmp_path, names, below):
+def test_low_resolution_images_are_paired_by_name(photos, tmp_path, names, below):
     for name, path in zip(names, sorted(photos.glob("*.png")), strict=True):
         save_photo(tmp_path / "LR" / below / f"{name}.png", downscale(read_image(path), 2))
     samples = folder_samples(photos, tmp_path / "LR", 2, "replicate")
@@ -169,11 +313,36 @@ def test_low_resolution_images_are_paired_by_name_else_by_order(photos, tmp_path
         assert hr.shape[0] == 2 * lr.shape[0]
 
 
+def test_images_are_paired_by_order_where_that_is_typed_only(run_main, models, photos, tmp_path):
+    indir, _ = models
+    for i, path in enumerate(sorted(photos.glob("*.png"))):
+        save_photo(tmp_path / "LR" / f"img_{i}.png", downscale(read_image(path), 2))
+    argv = ["--images", photos, "--lr-images", tmp_path / "LR", "-i", indir / "epoch-001.keras", "-o", tmp_path / "e"]
+    code, _, err = run_main(evaluate, *argv)
+    assert code == 1
+    assert "no image is named after a.png, b.png, c.png at scale 2" in err
+    code, out, _ = run_main(evaluate, *argv, "--pair-by", "order")
+    assert code == 0
+    assert f"{tmp_path / 'LR'}: paired with {photos} in the order of the names" in out
+
+
+def test_of_a_folder_that_holds_both_the_high_resolution_images_are_evaluated(tmp_path, capsys):
+    for name in ("img_1", "img_2"):
+        hr = make_photo(24, 32)
+        save_photo(tmp_path / f"{name}_SRF_4_HR.png", hr)
+        save_photo(tmp_path / f"{name}_SRF_4_LR.png", downscale(hr, 4))
+    alone = folder_samples(tmp_path, None, 4, "replicate")
+    assert [sample.name for sample in alone] == ["img_1_SRF_4_HR", "img_2_SRF_4_HR"]
+    assert "low-resolution versions, left out: 2, such as img_1_SRF_4_LR.png" in capsys.readouterr().out
+    both = folder_samples(tmp_path, tmp_path, 4, "replicate")
+    assert [sample.lr.stem for sample in both] == ["img_1_SRF_4_LR", "img_2_SRF_4_LR"]
+
+
 def test_pairs_that_do_not_fit_are_named(run_main, models, photos, tmp_path):
     indir, _ = models
     argv = ["--images", photos, "--lr-images", tmp_path / "LR", "-i", indir / "epoch-001.keras", "-o", tmp_path / "e"]
     save_photo(tmp_path / "LR" / "ax2.png", make_photo(20, 18))
-    with pytest.raises(UserError, match=r"holds 1 images for the 3 of .*, and none is named after b\.png"):
+    with pytest.raises(UserError, match=r"LR: no image is named after b\.png, c\.png at scale 2"):
         folder_samples(photos, tmp_path / "LR", 2, "replicate")
     for name in "bc":
         save_photo(tmp_path / "LR" / f"{name}x2.png", make_photo(20, 18))
@@ -188,14 +357,17 @@ def test_bicubic_gets_its_known_figures_on_set5(test_data, scale, psnr, ssim):
 
     for lr_folder in (None, test_data / "testsets" / "LR_bicubic" / "Set5"):
         samples = folder_samples(test_data / "testsets" / "Set5", lr_folder, scale, "replicate")
-        scores = measure(Bicubic(scale, "replicate"), samples, Protocol("y", "scale", True), with_ssim=True)
+        scores = measure(Bicubic(scale, "replicate"), samples, Protocol.named("benchmark"), METRICS)
         assert scores.mean("psnr") == pytest.approx(psnr, abs=0.01)
         assert scores.mean("ssim") == pytest.approx(ssim, abs=0.0005)
 
 
-def test_set14s_files_of_other_names_are_paired_by_order(test_data):
+def test_set14s_files_of_other_names_are_paired_by_order_where_that_is_asked_for(test_data, capsys):
     sets = test_data / "testsets"
-    samples = folder_samples(sets / "Set14", sets / "LR_bicubic" / "Set14", 4, "replicate")
+    with pytest.raises(UserError, match=r"no image is named after baboon\.png, barbara\.png, bridge\.png and 11 more"):
+        folder_samples(sets / "Set14", sets / "LR_bicubic" / "Set14", 4, "replicate")
+    samples = folder_samples(sets / "Set14", sets / "LR_bicubic" / "Set14", 4, "replicate", by_order=True)
+    assert "in the order of the names" in capsys.readouterr().out
     assert len(samples) == 14
     for sample in samples:
         hr, lr = sample.load(4)

@@ -22,7 +22,7 @@ import weights
 from model import discriminator, edsr, sr_resnet
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo, to_numpy
 from tests.golden_cases import adversarial_steps, set_weights
-from tests.resume_test import assert_same_outcome, only_run, start, wait_for
+from tests.runs import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
 from training.gan import GANTraining, label_entropy
 

@@ -1,11 +1,28 @@
 """The house rules that a reader relies on."""
 
 import ast
+import re
 import sys
 
 from tests.conftest import ROOT
 
 SCRIPTS = {"train", "train_gan", "evaluate", "convert", "demo"}
+GROUND = {"errors", "choices", "files"}
+MAY_IMPORT = {  # of the rooms; the scripts may import all of them
+    "errors": set(), "choices": set(), "files": {"errors"},
+    "command_line": GROUND,
+    "model": set(), "optimizer": set(),
+    "imaging": GROUND,
+    "datasets": GROUND | {"imaging"},
+    "pretrained": GROUND,
+    "weights": GROUND | {"model"},
+    "data": GROUND | {"datasets"},
+    "super_resolution": GROUND | {"imaging", "weights", "model", "pretrained"},
+    "evaluation": GROUND | {"imaging", "datasets", "weights", "super_resolution"},
+    "comparison": GROUND | {"imaging", "datasets", "evaluation"},
+    "training": GROUND | {"model", "optimizer", "imaging", "datasets", "data", "weights", "super_resolution",
+                          "evaluation"},
+}
 
 
 def imports(path):
@@ -34,38 +51,64 @@ def test_the_scripts_alone_import_the_command_line():
         assert ("command_line" in imports(path)) == (path.parent == ROOT and path.stem in SCRIPTS), path
 
 
+def test_the_command_line_ends_in_the_scripts():
+    """No function of a library takes `args`."""
+    for path in modules():
+        if path.parent == ROOT and path.stem in SCRIPTS | {"command_line"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                assert "args" not in {argument.arg for argument in taken}, (path, node.name)
+
+
+def test_training_names_no_option():
+    for path in (ROOT / "data.py", *(ROOT / "training").glob("*.py"), ROOT / "datasets" / "patches.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"--[a-z]", node.value), (path, node.value)
+
+
+def test_no_test_imports_another_test_file():
+    for path in (ROOT / "tests").glob("*.py"):
+        assert not {name for name in imports(path) if name.endswith("_test")}, path
+
+
+def rooms_of(path):
+    """Returns the room of a file, and those of the project's rooms that it imports."""
+    room = path.stem if path.parent == ROOT else path.parent.name
+    return room, {name.split(".")[0] for name in imports(path)} & set(MAY_IMPORT) - {room}
+
+
+def test_every_room_is_on_the_plan():
+    assert {rooms_of(path)[0] for path in modules()} == set(MAY_IMPORT) | SCRIPTS
+
+
+def test_no_room_imports_one_above_it():
+    for path in modules():
+        room, imported = rooms_of(path)
+        if room not in SCRIPTS:
+            assert imported <= MAY_IMPORT[room], path
+
+
 def test_the_ground_floor_imports_the_standard_library_and_itself():
-    ground = {"errors", "choices", "files"}
-    for name in ground:
+    for name in GROUND:
         top = {imported.split(".")[0] for imported in imports(ROOT / f"{name}.py")}
-        assert top - ground <= set(sys.stdlib_module_names), name
+        assert top - GROUND <= set(sys.stdlib_module_names), name
 
 
-def test_networks_and_optimizer_import_nothing_else_of_ours():
-    ours = {path.stem if path.parent == ROOT else path.parent.name for path in modules()}
+def test_model_and_optimizer_import_keras_alone():
     for package in ("model", "optimizer"):
         for path in (ROOT / package).glob("*.py"):
-            assert not {name.split(".")[0] for name in imports(path)} & (ours - {package}), path
+            top = {name.split(".")[0] for name in imports(path)} - {package}
+            assert top <= {"keras", "numpy"} | set(sys.stdlib_module_names), path
 
 
-def test_model_and_optimizer_do_not_import_each_other():
-    for package, other in (("model", "optimizer"), ("optimizer", "model")):
-        for path in (ROOT / package).glob("*.py"):
-            assert other not in {name.split(".")[0] for name in imports(path)}, path
-
-
-def test_packages_import_no_package_above_them():
-    above = {"datasets": {"model", "optimizer", "training", "data", "super_resolution"},
-             "imaging": {"model", "training", "datasets", "super_resolution"},
-             "model": {"training", "datasets", "data", "weights", "super_resolution"},
-             "weights": {"training", "datasets", "data", "optimizer", "imaging", "evaluation", "super_resolution"},
-             "comparison": {"training", "datasets", "data", "optimizer", "weights", "super_resolution"},
-             "optimizer": {"training", "datasets", "data", "super_resolution"},
-             "pretrained": {"keras", "numpy", "model", "imaging", "weights", "super_resolution"},
-             "super_resolution": {"training", "datasets", "data", "optimizer", "evaluation"}}
-    for package, forbidden in above.items():
-        for path in (ROOT / package).glob("*.py"):
-            assert not {name.split(".")[0] for name in imports(path)} & forbidden, path
+def test_benchmarks_use_nothing_private():
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not {name for name in names if name.startswith("_") and not name.startswith("__")}, path
+        assert not imports(path) & {"evaluate"}, path
 
 
 def test_there_is_no_circle_of_imports():

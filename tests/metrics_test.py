@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from evaluation import Protocol, image_psnr, image_ssim, y_channel
+from choices import METRICS_ON_REQUEST, PROTOCOLS
+from evaluation import METRICS, Protocol, choose_metrics, image_psnr, image_ssim, mean_squared_error, y_channel
 from imaging.image_files import read_image
 from model import LOSSES, crop_margin, pixel_loss, psnr
 from tests.conftest import make_photo, to_numpy
@@ -70,6 +71,28 @@ def test_psnr_of_images_matches_scikit_image(images):
     hr, sr = images[0][1].astype(float), images[1][1].astype(float)
     assert image_psnr(hr, sr) == pytest.approx(peak_signal_noise_ratio(hr, sr, data_range=255), abs=1e-9)
     assert image_psnr(hr, hr) == float("inf")
+
+
+def test_the_mean_squared_error_is_summed_in_float64():
+    hr = np.full((2000, 2000, 1), 255, np.float32)
+    assert mean_squared_error(hr, np.zeros_like(hr)) == 255**2
+    hr[0, 0] += 1
+    assert mean_squared_error(hr, np.full_like(hr, 255)) == 1 / hr.size
+    assert mean_squared_error(hr, hr) == 0
+
+
+def test_metrics_on_request_are_left_out_unless_asked_for():
+    names = [metric.name for metric in METRICS]
+    assert set(METRICS_ON_REQUEST) <= set(names)
+    assert [metric.name for metric in choose_metrics()] == ["psnr"]
+    assert [metric.name for metric in choose_metrics(["ssim"])] == names
+
+
+def test_protocols_are_known_by_their_names():
+    assert Protocol.named("benchmark") == ("y", "scale", True)
+    assert Protocol.named("original") == ("rgb", "0", False)
+    for name in PROTOCOLS:
+        assert Protocol.named(name)._asdict() == PROTOCOLS[name]
 
 
 def test_a_protocol_says_what_is_compared():

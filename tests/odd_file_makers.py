@@ -91,7 +91,7 @@ def by_libvips(image, interpretation=None, cast=None, orientation=None, icc_prof
             picture.set_type(pyvips.GValue.gint_type, "orientation", orientation)
         if icc_profile:
             picture.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc_profile)
-        save = picture.pngsave if path.suffix.lower() == ".png" else picture.tiffsave
+        save = {".png": picture.pngsave, ".avif": picture.heifsave}.get(path.suffix.lower(), picture.tiffsave)
         save(str(path), **options)
     return make
 
@@ -256,6 +256,17 @@ def huge_webp(path):
     """A WebP without pixels whose header says that it is 16000 x 16000 pixels."""
     size = struct.pack("<BI", 0x2F, 15_999 | 15_999 << 14)
     path.write_bytes(b"RIFF" + struct.pack("<I", 34) + b"WEBPVP8L" + struct.pack("<I", 22) + size + bytes(17))
+
+
+def avif(image, interpretation=None, **options):
+    """Returns a maker of a lossless AVIF."""
+    return by_libvips(image, interpretation, compression="av1", lossless=True, effort=0, **options)
+
+
+def avif_says(width, height):
+    """Returns a maker of a small AVIF whose header says that it is so large."""
+    return replaced(avif(photo()), (b"ispe" + struct.pack(">III", 0, WIDTH, HEIGHT),
+                                    b"ispe" + struct.pack(">III", 0, width, height)))
 
 
 def circle_tiff(path):

@@ -8,7 +8,10 @@ import numpy as np
 
 from tests.odd_file_makers import (
     HEIGHT,
+    ORIENTATION,
     WIDTH,
+    avif,
+    avif_says,
     bmp,
     by_libvips,
     by_pillow,
@@ -94,6 +97,7 @@ def broken():
         "signature.jpg": (content(b"\xff\xd8\xff"), Refused("damaged")),
         "signature.tif": (content(b"II*\0"), Refused("damaged")),
         "signature.webp": (content(b"RIFF\0\0\0\0WEBPVP8 "), Refused("damaged")),
+        "signature.avif": (content(b"\0\0\0\x1cftypavif\0\0\0\0"), Refused("damaged")),
         "no-page.tif": (content(b"II*\0\0\0\0\0"), Refused("no pages")),
         "cut.png": (cut(whole, 0.5), Refused("truncated")),
         "cut-header.png": (content(png(9, 9, 8, 2)[:20]), Refused("truncated")),
@@ -101,6 +105,8 @@ def broken():
         "cut.jpg": (cut(whole, 0.5), Refused("truncated")),
         "cut-progressive.jpg": (cut(by_pillow(noise, progressive=True), 0.7), Refused("truncated")),
         "cut.webp": (cut(whole, 0.5), Refused("truncated")),
+        "cut.avif": (cut(avif(noise), 0.5), Refused("truncated")),
+        "cut-12-bits.avif": (cut(avif(noise_16, "rgb16"), 0.5), Refused("truncated")),
         "cut.bmp": (cut(whole, 0.5), Refused("truncated")),
         "cut.tif": (cut(by_libvips(noise), 0.5), Refused("damaged")),
         "cut-pixels.tif": (replaced(content(tiff16(3)), (struct.pack("<HHII", 257, 3, 1, HEIGHT),
@@ -130,6 +136,8 @@ def huge():
         "wide.png": (content(png(2**31 - 1, 1, 8, 0)), Refused("2147483647 x 1 pixels")),
         "huge.jpg": (huge_jpeg, Refused("65000 x 65000 pixels")),
         "huge.webp": (huge_webp, Refused("16000 x 16000 pixels")),
+        "huge.avif": (avif_says(16_000, 16_000), Refused("16000 x 16000 pixels")),
+        "huger.avif": (avif_says(60_000, 60_000), Refused("damaged")),
         "huge.bmp": (content(huge_bmp), Refused("50000 x 40000 pixels")),
         "huge.tif": (huge_tiff, Refused("60000 x 50000 pixels")),
     }
@@ -138,6 +146,7 @@ def huge():
 def frames():
     return {
         "animated.webp": (several("WEBP"), Refused("3 frames")),
+        "animated.avif": (several("AVIF"), Refused("3 frames")),
         "animated.png": (several("PNG"), Refused("3 frames")),
         "pages.tif": (several("TIFF", 4), Refused("4 pages")),
         "thumbnail.tif": (tiff_with_thumbnail, RGB),
@@ -169,6 +178,10 @@ def eight_bits():
         "RGBX.tif": (by_pillow(photo(), "RGBX"), RGB),
         "RGBA.webp": (by_pillow(pixels(4), lossless=True, exact=True), RGBA),
         "RGB.webp": (by_pillow(photo(), quality=95), RGB.near(6)),
+        "RGB.avif": (avif(photo()), RGB),
+        "RGBA.avif": (avif(pixels(4)), RGBA),
+        "subsampled.avif": (by_pillow(photo(), quality=90), RGB.near(8)),
+        "grey.avif": (by_pillow(pixels(1)), RGB.other),
         "interlaced.png": (by_libvips(photo(), interlace=True), RGB),
         "progressive.jpg": (by_pillow(photo(), progressive=True, quality=95), RGB.near(6)),
         "grey.jpg": (by_pillow(pixels(1), quality=95), GREY.near(6)),
@@ -188,6 +201,9 @@ def eight_bits():
         "Nx1.webp": (by_pillow(photo()[:, :1]), Read((HEIGHT, 1, 3), "RGB").other),
         "1x1.tif": (by_pillow(photo()[:1, :1]), Read((1, 1, 3), "RGB").other),
         "1x1.bmp": (by_pillow(photo()[:1, :1]), Read((1, 1, 3), "RGB").other),
+        "1x1.avif": (by_pillow(photo()[:1, :1]), Read((1, 1, 3), "RGB").other),
+        "jpeg-named.avif": (by_pillow(photo(), None, "JPEG", quality=95), RGB.near(6)),
+        "avif-named.png": (by_pillow(photo(), None, "AVIF", quality=95), RGB.near(8)),
         "jpeg-named.png": (by_pillow(photo(), None, "JPEG", quality=95), RGB.near(6)),
         "png-named.JPG": (by_pillow(pixels(4), None, "PNG"), RGBA._replace(mode="RGB")),
         "tiff-named.webp": (by_pillow(pixels(2), None, "TIFF"), GREY_ALPHA._replace(mode="RGBA")),
@@ -212,6 +228,9 @@ def sixteen_bits():
         "RGB16-named.jpg": (content(png16(3)), RGB_16),
         "RGBA16-named.bmp": (content(png16(4)), RGBA_16._replace(mode="RGB")),
         "LA16-named.webp": (content(png16(2)), GREY_ALPHA_16),
+        "10-bits.avif": (avif(pixels(3, np.uint16), "rgb16", bitdepth=10), RGB_16.near(0.2)),
+        "12-bits.avif": (avif(pixels(3, np.uint16), "rgb16", bitdepth=12), RGB_16.near(0.05)),
+        "12-bits-alpha.avif": (avif(pixels(4, np.uint16), "rgb16", bitdepth=12), RGBA_16.near(0.05)),
         "I16-little.tif": (content(tiff16(1)), GREY_16),
         "I16-big.tif": (content(tiff16(1, ">")), GREY_16),
         "LA16.tif": (by_libvips(pixels(2, np.uint16), "grey16"), GREY_ALPHA_16._replace(mode=None)),
@@ -267,10 +286,15 @@ def oriented():
             f"turned-{value}.jpg": (by_pillow(stored, exif=exif(value), quality=95), RGB.near(6)),
             f"turned-{value}.png": (by_pillow(stored, exif=exif(value)), RGB),
             f"turned-{value}.webp": (by_pillow(stored, exif=exif(value), lossless=True), RGB),
+            f"turned-{value}.avif": (by_pillow(stored, exif=exif(value), quality=95, subsampling="4:4:4"), RGB.near(6)),
             f"turned-{value}.tif": (by_pillow(stored, exif=exif(value)), RGB),
             f"turned-{value}-16.png": (content(png16(stored_16, after=[(b"eXIf", exif(value).tobytes()[6:])])), RGB_16),
             f"turned-{value}-16.tif": (by_libvips(stored_16, "rgb16", orientation=value), RGB_16),
         }
     damaged_exif = b"Exif\0\0MM\0*\0\0\xff\xff"
-    return files | {"turned-9.png": (by_pillow(photo(), exif=exif(9)), RGB),
+    # The EXIF orientation of an AVIF has no meaning beside the turning that its header tells.
+    by_exif_alone = replaced(avif(photo(), orientation=1), (struct.pack("<HHIH", ORIENTATION, 3, 1, 1),
+                                                            struct.pack("<HHIH", ORIENTATION, 3, 1, 6)))
+    return files | {"exif-turned.avif": (by_exif_alone, RGB),
+                    "turned-9.png": (by_pillow(photo(), exif=exif(9)), RGB),
                     "damaged-exif.jpg": (by_pillow(photo(), exif=damaged_exif, quality=95), RGB.near(6))}

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from PIL import Image
 
 from errors import UserError
 from files import WriteError
-from imaging import photos
-from imaging.photos import Photo, check_output, read_photo, write_photo
+from imaging import tiff
+from imaging.formats import CHOICES, FORMATS, NAMES
+from imaging.limits import check_output
+from imaging.photos import Photo, read_photo, write_photo
 from tests.conftest import ROOT
 from tests.odd_file_makers import HEIGHT, WIDTH, content, exif, photo, pixels, png, png16, profile
 from tests.odd_files import Read, Refused, odd_files
@@ -86,7 +89,8 @@ def test_png_and_tiff_keep_pixels_profile_and_resolution(tmp_path, suffix, dtype
     assert read.resolution == pytest.approx(written.resolution, rel=1e-4)  # PNG counts dots per metre
 
 
-@pytest.mark.parametrize(("suffix", "resolution"), [("jpg", (300.0, 150.0)), ("bmp", (300.0, 150.0)), ("webp", None)])
+@pytest.mark.parametrize(("suffix", "resolution"), [("jpg", (300.0, 150.0)), ("bmp", (300.0, 150.0)), ("webp", None),
+                                                    ("avif", (300.0, 150.0))])
 def test_the_other_formats_keep_what_they_can(tmp_path, suffix, resolution):
     write_photo(tmp_path / f"a.{suffix}", Photo(photo(), profile(), (300.0, 150.0)))
     read = read_photo(tmp_path / f"a.{suffix}")
@@ -104,7 +108,7 @@ def test_what_pillow_writes_keeps_profile_and_resolution_and_turns_with_the_imag
         Image.fromarray(photo()).save(tmp_path / "a.png", exif=exif(6), icc_profile=profile(), dpi=(300, 150))
     else:
         dots = (b"pHYs", (11811).to_bytes(4, "big") + (5906).to_bytes(4, "big") + b"\1")
-        icc_profile = (b"iCCP", b"name\0\0" + photos.zlib.compress(profile()))
+        icc_profile = (b"iCCP", b"name\0\0" + zlib.compress(profile()))
         content(png16(3, before=[icc_profile, dots, (b"eXIf", exif(6).tobytes()[6:])]))(tmp_path / "a.png")
     read = read_photo(tmp_path / "a.png")
     assert read.pixels.shape == (WIDTH, HEIGHT, 3)
@@ -144,10 +148,44 @@ def test_jpeg_keeps_the_colour_resolution(tmp_path):
         assert {component[1:3] for component in image.layer} == {(1, 1)}  # sampling factors of Y, Cb, Cr
 
 
+def test_avif_is_as_near_to_the_pixels_as_jpeg_and_keeps_the_colour_resolution(tmp_path):
+    colourful = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    for image in (photo(), colourful):
+        errors = {}
+        for suffix in ("jpg", "avif"):
+            write_photo(tmp_path / f"a.{suffix}", Photo(image))
+            errors[suffix] = np.abs(read_photo(tmp_path / f"a.{suffix}").pixels.astype(int) - image).mean()
+        assert errors["avif"] < 1.5 * errors["jpg"] < 6
+
+
+def test_avif_keeps_more_than_8_bits(tmp_path):
+    flat = np.full((16, 16, 3), 257 * 100 + 64, np.uint16)
+    write_photo(tmp_path / "a.avif", Photo(flat))
+    read = read_photo(tmp_path / "a.avif").pixels
+    assert read.dtype == np.uint16
+    assert np.abs(read.astype(int) - flat).max() < 32
+    for value in (0, 65535):
+        write_photo(tmp_path / "a.avif", Photo(np.full((16, 16, 3), value, np.uint16)))
+        assert np.abs(read_photo(tmp_path / "a.avif").pixels.astype(int) - value).max() <= 16
+
+
+def test_each_format_is_found_by_its_first_bytes_and_its_suffixes(tmp_path):
+    for form in FORMATS:
+        for suffix in form.suffixes:
+            write_photo(tmp_path / f"a{suffix}", Photo(photo()))
+            start = (tmp_path / f"a{suffix}").read_bytes()[:32]
+            assert [other for other in FORMATS if re.match(other.start, start, re.DOTALL)] == [form]
+    (tmp_path / "a.txt").write_text("no image")
+    assert NAMES.startswith("PNG, JPEG, WebP, TIFF, BMP")
+    assert "AVIF" in NAMES
+    with pytest.raises(UserError, match=f"unknown format: {NAMES} are read"):
+        read_photo(tmp_path / "a.txt")
+
+
 def test_a_profile_that_does_not_fit_is_not_written(tmp_path):
     misfits = [(photo(), profile("grey")), (pixels(1), profile()), (photo(), b"damaged")]
     in_webp = [(photo(), profile("grey")), (pixels(1), profile("grey"))]  # where grey becomes RGB
-    for suffix, cases in {"png": misfits, "jpg": misfits, "tif": misfits, "webp": in_webp}.items():
+    for suffix, cases in {"png": misfits, "jpg": misfits, "tif": misfits, "webp": in_webp, "avif": in_webp}.items():
         for image, icc_profile in cases:
             write_photo(tmp_path / f"a.{suffix}", Photo(image, icc_profile))
             with Image.open(tmp_path / f"a.{suffix}") as written:
@@ -163,7 +201,7 @@ def test_a_profile_that_no_longer_fits_or_never_did_is_dropped(tmp_path, name):
 
 def test_a_tiff_that_may_pass_4_gib_is_a_big_tiff(tmp_path, monkeypatch):
     for limit, start in ((photo().nbytes, b"II*\0"), (photo().nbytes - 1, b"II+\0")):
-        monkeypatch.setattr(photos, "BIG_TIFF", limit)
+        monkeypatch.setattr(tiff, "BIG_TIFF", limit)
         write_photo(tmp_path / "a.tif", Photo(photo()))
         assert (tmp_path / "a.tif").read_bytes()[:4] == start
         assert np.array_equal(read_photo(tmp_path / "a.tif").pixels, photo())
@@ -172,11 +210,13 @@ def test_a_tiff_that_may_pass_4_gib_is_a_big_tiff(tmp_path, monkeypatch):
 def test_a_size_that_a_format_cannot_hold_is_refused_before_the_work(tmp_path):
     for name, width, height, cause in (
             ("a.webp", 16_384, 1, "16,383 pixels a side"), ("a.JPG", 1, 65_501, "65,500 pixels a side"),
+            ("a.avif", 16_385, 1, "16,384 pixels a side"),
             ("a.bmp", 40_000, 40_000, "files of 4 GiB"), ("a.png", 100_000_001, 1, "100,000,000 pixels a side"),
-            ("a.gif", 1, 1, "no image format for .gif: choose one of .png, "), ("a", 1, 1, "choose one of .png, ")):
+            ("a.txt", 1, 1, "no image format for .txt: choose one of .png, "), ("a", 1, 1, "choose one of .png, ")):
         with pytest.raises(UserError, match=f"^{re.escape(str(tmp_path / name))}: .*{re.escape(cause)}"):
             check_output(tmp_path / name, width, height)
-    for name, width, height in (("a.webp", 16_383, 16_383), ("a.jpeg", 65_500, 65_500), ("a.BMP", 37_000, 37_000),
+    for name, width, height in (("a.webp", 16_383, 16_383), ("a.avif", 16_384, 16_384), ("a.jpeg", 65_500, 65_500),
+                                ("a.BMP", 37_000, 37_000),
                                 ("a.tiff", 200_000, 200_000), ("a.png", 200_000, 200_000)):
         check_output(tmp_path / name, width, height)
     with pytest.raises(UserError, match=r"a\.webp: 20000 x 1 pixels are too many for WebP"):
@@ -193,7 +233,7 @@ def test_a_photo_of_100_megapixels_is_read_silently_and_one_beyond_the_limit_is_
         read_photo(tmp_path / "larger.png")
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("suffix", CHOICES)
 def test_a_full_disk_is_a_write_error_and_leaves_the_older_file(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(b"older")
@@ -212,7 +252,7 @@ except WriteError as error:
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"older"]
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("suffix", CHOICES)
 def test_a_place_that_cannot_be_written_to_is_a_write_error(tmp_path, suffix):
     (tmp_path / "file").touch()
     (tmp_path / f"folder.{suffix}").mkdir()

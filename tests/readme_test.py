@@ -7,14 +7,16 @@ import pytest
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
-def code_blocks():
-    lines = "\n".join(line[4:] for line in README.splitlines() if line.startswith("    "))
+def code_blocks(page):
+    lines = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    "))
     return re.sub(r"\\\n\s*", "", lines).splitlines()
 
 
-COMMANDS = [line[line.index("python "):] for line in code_blocks() if re.match(r"(KERAS_BACKEND=\w+ )?python ", line)]
+COMMANDS = list(dict.fromkeys(line[line.index("python "):] for page in PAGES for line in code_blocks(page)
+                              if re.match(r"(KERAS_BACKEND=\w+ )?python ", line)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -15,8 +15,9 @@ import pytest
 
 import train
 from tests.conftest import ROOT, assert_one_line_error
-from training.monitoring import Interrupted, Interrupts
-from training.workspace import Workspace, read_state
+from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
+from training.interrupts import Interrupted, Interrupts
+from training.workspace import Progress, Workspace, read_state
 
 TINY = ["--profile", "wdsr-b-8", "--num-filters", "5", "--num-res-blocks", "1", "--patch-size", "12",
         "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1"]
@@ -26,37 +27,9 @@ def command(dataset, outdir, *argv):
     return [sys.executable, "train.py", "-d", str(dataset), "-o", str(outdir), *TINY, *map(str, argv)]
 
 
-def start(argv, **kwargs):
-    return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
-
-
-def only_run(outdir):
-    (run,) = outdir.glob("*")
-    return run
-
-
-def wait_for(condition, process, seconds=120):
-    """Waits until `condition` is true while `process` runs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def epochs_done(outdir):
     return max((len((run / "history.csv").read_text().splitlines()) - 1 for run in outdir.glob("*")
                 if (run / "history.csv").exists()), default=0)
-
-
-def assert_same_outcome(run, expected, history="history.csv"):
-    """Asserts that two runs have the same history and the same state, bit for bit."""
-    assert (run / history).read_text() == (expected / history).read_text()
-    (ours, our_progress), (theirs, their_progress) = (read_state(Workspace(r).state_path) for r in (run, expected))
-    assert our_progress == their_progress
-    assert set(ours) == set(theirs)
-    for name in ours:
-        assert np.array_equal(ours[name], theirs[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +65,8 @@ def test_a_signal_stops_at_the_next_step_and_the_run_is_resumed_exactly(dataset,
     assert process.returncode == code, out
     assert f"python train.py --resume {run}" in out
     assert "Traceback" not in out
-    progress = read_state(Workspace(run).state_path)[1]
-    assert f"stopped after step {progress['step']} of epoch {progress['epoch'] + 1}" in out
+    progress = progress_of(run)
+    assert f"stopped after step {progress.step} of epoch {progress.epoch + 1}" in out
     subprocess.run([sys.executable, "train.py", "--resume", run], cwd=ROOT, check=True, capture_output=True)
     assert_same_outcome(run, uninterrupted)
 
@@ -140,8 +113,7 @@ def test_more_epochs_later_equal_all_epochs_at_once(train_here, run_main, argv):
 def test_a_loss_that_is_not_finite_ends_the_run(train_here, run_main):
     result, run = train_here("--epochs", 2, "--no-weightnorm", "--loss", "mse", "--learning-rate", "1e30")
     assert_one_line_error(result, "the loss is", "at step ", "of epoch 1", "learning rate 1e+30", "no checkpoint yet")
-    progress = read_state(Workspace(run).state_path)[1]
-    assert progress["epoch"] == 0
+    assert progress_of(run).epoch == 0
     _, run = train_here("--epochs", 1)
     arrays, _ = read_state(Workspace(run).state_path)
     with np.load(run / "state" / "state.npz") as file:
@@ -206,3 +178,10 @@ def test_a_checkpoint_without_its_state_gets_a_fresh_optimizer_and_says_so(train
     (part / "state" / "state.npz").unlink()
     (_, out, _), _ = train_here("--epochs", 2, "--initial-epoch", 1, "--pretrained-model", last)
     assert "starts with a fresh optimizer: there is no" in out
+
+
+def test_the_state_of_an_earlier_version_is_read(tmp_path):
+    text = ('{"epoch": 1, "step": 2, "train_logs": {"loss": 0.1}, "best_psnr": 20.5, '
+            '"history": [{"epoch": 1, "loss": 0.2}]}')
+    np.savez(tmp_path / "state.npz", progress=np.array(text))
+    assert read_state(tmp_path / "state.npz") == ({}, Progress(1, 2, {"loss": 0.1}, 20.5, [{"epoch": 1, "loss": 0.2}]))

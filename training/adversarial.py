@@ -100,7 +100,7 @@ class DiscriminatorStep(AdversarialStep):
 
 
 def feature_distance(hr_features, sr_features):
-    """Returns of each image the mean squared difference of its features, divided by `CONTENT_SCALE` each: (N,)."""
+    """Returns the mean squared difference of each image's features, divided by `CONTENT_SCALE` each: (N,)."""
     difference = (ops.cast(hr_features, "float32") - ops.cast(sr_features, "float32")) / CONTENT_SCALE
     return ops.mean(ops.square(difference), axis=(1, 2, 3))
 

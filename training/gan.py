@@ -5,45 +5,61 @@ import sys
 
 import keras
 import numpy as np
-from keras.optimizers import schedules
-from tqdm import tqdm
 
 import weights
 from model import build_network, discriminator
-from super_resolution import SuperResolver
 from training.adversarial import DiscriminatorStep, GeneratorStep
+from training.logs import step_bar
 from training.loop import Training
-from training.networks import POLICIES, jit_compile
-from training.perceptual import load_features
+from training.networks import computing_in, jit_compile
 
-WON = 0.02  # loss of the discriminator above the least possible one, at and below which nothing is left to learn
-
-
-def learning_rate_schedules(args):
-    """Returns the learning rates of both networks as functions of the step."""
-    return {name: schedules.ExponentialDecay(learning_rate, args.learning_rate_step_size * args.iterations_per_epoch,
-                                             args.learning_rate_decay, staircase=True)
-            for name, learning_rate in (("generator", args.generator_learning_rate),
-                                        ("discriminator", args.discriminator_learning_rate))}
+# The discriminator has nothing left to learn once its loss is no further than this above the least possible one.
+WON = 0.02
 
 
-def build_gan(args, learning_rates):
-    """Returns the float32 generator for inference, and the compiled `GeneratorStep` and `DiscriminatorStep`.
+def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_size, discriminator_filters,
+              precision="float32"):
+    """Returns the float32 generator for inference, and the generator and the discriminator for training.
 
-    `learning_rates` are `learning_rate_schedules`.
+    Args:
+        generator_name: key of `model.NETWORKS`, a network that ends in tanh.
+        scale: 2, 3 or 4.
+        num_filters, num_res_blocks: of the generator.
+        hr_patch_size: HR pixels.
+        discriminator_filters: filters of the discriminator's first layer.
+        precision: in which the training computes, a key of `POLICIES`.
     """
-    size = {"num_filters": args.num_filters, "num_res_blocks": args.num_res_blocks}
-    inference = build_network(args.generator, args.scale, **size)
-    keras.config.set_dtype_policy(POLICIES[args.precision])
-    generator = build_network(args.generator, args.scale, **size)
-    judge = discriminator(args.hr_patch_size, args.discriminator_filters)
-    features = load_features(args.content_loss, args.vgg_weights)
-    keras.config.set_dtype_policy("float32")
-    generator_step, discriminator_step = GeneratorStep(generator, judge, features), DiscriminatorStep(generator, judge)
-    for step, name in ((generator_step, "generator"), (discriminator_step, "discriminator")):
+    size = {"num_filters": num_filters, "num_res_blocks": num_res_blocks}
+    inference_model = build_network(generator_name, scale, **size)
+    with computing_in(precision):
+        generator = build_network(generator_name, scale, **size)
+        judge = discriminator(hr_patch_size, discriminator_filters)
+    return inference_model, generator, judge
+
+
+def compile_gan(generator, judge, features, learning_rates):
+    """Returns the compiled `GeneratorStep` and `DiscriminatorStep`, with all variables of their optimizers.
+
+    Args:
+        generator: network for training.
+        judge: the discriminator.
+        features: VGG19 network of the content loss.
+        learning_rates: schedule of 'generator' and of 'discriminator', functions of the step.
+    """
+    steps = {"generator": GeneratorStep(generator, judge, features),
+             "discriminator": DiscriminatorStep(generator, judge)}
+    for name, step in steps.items():
         step.compile(keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam"), jit_compile=jit_compile())
         step.optimizer.build(step.trainable_variables)
-    return inference, generator_step, discriminator_step
+    return steps["generator"], steps["discriminator"]
+
+
+def gan_variables(generator_step, discriminator_step):
+    """Returns the variables of both networks and optimizers by group."""
+    return {"generator": generator_step.generator.variables,
+            "discriminator": discriminator_step.discriminator.variables,
+            "generator_optimizer": generator_step.optimizer.variables,
+            "discriminator_optimizer": discriminator_step.optimizer.variables}
 
 
 class GANTraining(Training):
@@ -55,40 +71,38 @@ class GANTraining(Training):
         inference_model: float32 generator, which is validated and saved.
         sequence: `PatchSequence` of training patches.
         validate: `PerceptualValidation`.
-        learning_rates: `learning_rate_schedules`.
+        learning_rates: schedule of 'generator' and of 'discriminator', functions of the step.
         label_noise: labels of real images are drawn from [1 - noise, 1], those of fakes from [0, noise].
         seed: of the labels.
+        won_advice: what may help where the discriminator has won, the end of that warning.
         kwargs: of `Training`.
     """
 
     history_file = "losses.csv"
-    loss_advice = "a lower --generator-learning-rate or --discriminator-learning-rate may help"
-
     def __init__(self, generator_step, discriminator_step, inference_model, sequence, validate, learning_rates, *,
-                 label_noise, seed, **kwargs):
+                 label_noise, seed, won_advice="try a lower learning rate of the discriminator", **kwargs):
         super().__init__(inference_model, sequence, learning_rates["generator"], **kwargs)
         self.learning_rates = learning_rates
-        self.generator_step, self.discriminator_step = generator_step, discriminator_step
-        self.super_resolve, self.validate = SuperResolver(inference_model), validate
-        self.label_noise, self.seed = label_noise, seed
+        self.generator_step = generator_step
+        self.discriminator_step = discriminator_step
+        self.validate = validate
+        self.label_noise = label_noise
+        self.seed = seed
+        self.won_advice = won_advice
 
     def variables(self):
-        return {"generator": self.generator_step.generator.variables,
-                "discriminator": self.discriminator_step.discriminator.variables,
-                "generator_optimizer": self.generator_step.optimizer.variables,
-                "discriminator_optimizer": self.discriminator_step.optimizer.variables}
+        return gan_variables(self.generator_step, self.discriminator_step)
 
     def run_steps(self, epoch):
-        first, count = self.progress["step"], self.iterations_per_epoch
-        number, batch_size = epoch * count + first, self.sequence.stream.batch_size
+        first, count = self.progress.step, self.iterations_per_epoch
+        number = epoch * count + first
         self.sequence.window(number, count - first)
-        with tqdm(total=count * batch_size, initial=first * batch_size, desc=f"epoch {epoch + 1}/{self.epochs}",
-                  unit="image", leave=False, disable=None) as bar:
+        with step_bar(self, epoch, first) as bar:
             for i in range(count - first):
                 figures = self.step(*self.sequence[i], number + i)
                 self._add(figures, epoch, first + i + 1)
                 bar.set_postfix_str(f"loss {figures['generator_loss']:.4f}", refresh=False)
-                bar.update(batch_size)
+                bar.update(self.sequence.batch_size)
                 if first + i + 1 < count:  # at the end of the epoch the loop itself looks for a signal
                     self.interrupts.check()
 
@@ -108,7 +122,7 @@ class GANTraining(Training):
 
     def finish_epoch(self, epoch):
         self.inference_model.set_weights(self.generator_step.generator.get_weights())
-        logs = {name: total / self.iterations_per_epoch for name, total in self.progress["train_logs"].items()}
+        logs = {name: total / self.iterations_per_epoch for name, total in self.progress.train_logs.items()}
         logs |= self.validate(self.super_resolve, self.interrupts.watched)
         weights.save(self.inference_model, self.workspace.models_dir / f"generator-epoch-{epoch + 1:03d}.keras")
         self._warn(logs["discriminator_loss_real"] + logs["discriminator_loss_fake"])
@@ -117,12 +131,13 @@ class GANTraining(Training):
                        for name, schedule in self.learning_rates.items()}
 
     def summary(self):
-        last = self.progress["history"][-1]
+        last = self.progress.history[-1]
         return f"PSNR = {last['val_psnr']:.4f}, VGG54 distance = {last['val_vgg54']:.4f}: {self.workspace.folder}"
 
     def _add(self, figures, epoch, step):
-        totals = self.progress["train_logs"] or dict.fromkeys(figures, 0.0)
-        self.progress |= {"step": step, "train_logs": {name: totals[name] + figures[name] for name in figures}}
+        totals = self.progress.train_logs or dict.fromkeys(figures, 0.0)
+        self.progress.train_logs = {name: totals[name] + figures[name] for name in figures}
+        self.progress.step = step
         for value in figures.values():
             if not math.isfinite(value):
                 self.fail_on_loss(value, epoch, step)
@@ -130,7 +145,7 @@ class GANTraining(Training):
     def _warn(self, loss):
         if loss < 2 * label_entropy(self.label_noise) + WON:
             print(f"warning: the discriminator has won (its loss is {loss:.4f}), and the generator learns little from "
-                  "it: try a lower --discriminator-learning-rate or more --label-noise", file=sys.stderr)
+                  f"it: {self.won_advice}", file=sys.stderr)
 
 
 def label_entropy(noise):

@@ -1,4 +1,9 @@
-"""The training loop: epochs of steps, validation, checkpoints; it can be left at any step and taken up exactly."""
+"""The training loop: epochs of steps, validation, checkpoints; it can be left at any step and taken up exactly.
+
+Each epoch is a `fit` of its own, which begins at the step where the last one ended: on every backend Keras' variables
+are sure to hold the state of the training outside of `fit` (JAX keeps it elsewhere meanwhile), so that what is saved
+there resumes exactly, inside an epoch too.
+"""
 
 import time
 
@@ -6,13 +11,9 @@ import keras
 
 from errors import UserError
 from files import WriteError, is_temporary
-from training.monitoring import Interrupted
-from training.workspace import load_state, save_state
-
-
-def new_progress(epoch=0):
-    """Returns the progress of a training that begins after `epoch` epochs; plain values, kept in the state file."""
-    return {"epoch": epoch, "step": 0, "train_logs": None, "best_psnr": None, "history": []}
+from super_resolution import SuperResolver
+from training.interrupts import Interrupted
+from training.workspace import save_state
 
 
 class Training:
@@ -22,49 +23,52 @@ class Training:
         inference_model: float32 network, which is validated and saved.
         sequence: `PatchSequence` of training patches.
         schedule: learning rate as a function of the step.
+        workspace: `Workspace`, the folder of the run.
+        progress: `Progress`, how far the run is.
+        log: `TensorBoardLog`.
+        interrupts: `Interrupts`.
         epochs: number of the last epoch.
         iterations_per_epoch: steps of an epoch.
-
-    Attributes:
-        workspace: the run's `Workspace`.
-        progress: dict of `new_progress`, or that of an earlier state.
-        log: `TensorBoardLog`.
+        loss_advice: what may help where the loss is not finite, the end of that error's text.
     """
 
     history_file = "history.csv"
 
-    def __init__(self, inference_model, sequence, schedule, *, epochs, iterations_per_epoch):
-        self.inference_model, self.sequence, self.schedule = inference_model, sequence, schedule
-        self.epochs, self.iterations_per_epoch = epochs, iterations_per_epoch
-        self.workspace = self.progress = self.log = self.interrupts = None
+    def __init__(self, inference_model, sequence, schedule, *, workspace, progress, log, interrupts, epochs,
+                 iterations_per_epoch, loss_advice="a lower learning rate may help"):
+        self.inference_model = inference_model
+        self.super_resolve = SuperResolver(inference_model)
+        self.sequence = sequence
+        self.schedule = schedule
+        self.workspace = workspace
+        self.progress = progress
+        self.log = log
+        self.interrupts = interrupts
+        self.epochs = epochs
+        self.iterations_per_epoch = iterations_per_epoch
+        self.loss_advice = loss_advice
 
-    def begin(self, workspace, progress):
-        """Sets the folder of the run and how far it is."""
-        self.workspace, self.progress = workspace, progress
+    def to_the_end(self, resume_command):
+        """Trains to the last epoch or to a signal, says how it ended, and returns the exit code.
 
-    def resume(self, workspace):
-        """Restores the state that is kept in the folder of the run."""
-        self.begin(workspace, load_state(workspace.state_path, self.variables()))
-
-    def run(self, interrupts):
-        """Trains to the last epoch.
+        Args:
+            resume_command: the command that goes on with a run whose folder stands behind it.
 
         Raises:
-            Interrupted: a signal asked to stop; the state has been saved.
             UserError: the loss is not finite, or a file cannot be written.
         """
-        self.interrupts = interrupts
         try:
-            if self.progress["history"] == [] and self.progress["step"] == 0:
-                self._save_state()  # a run that dies in its first epoch is resumed from here
-            for epoch in range(self.progress["epoch"], self.epochs):
-                interrupts.check()
-                self._run_epoch(epoch)
-        except Interrupted:
-            self._save_state()
-            raise
-        except WriteError as error:
-            raise UserError(f"{error}; {self._last_good()}") from error
+            with self.interrupts:
+                self._run()
+        except Interrupted as interrupted:
+            progress = self.progress
+            print(f"{interrupted}: stopped after step {progress.step} of epoch {progress.epoch + 1}; go on with\n"
+                  f"    {resume_command} {self.workspace.folder}")
+            return interrupted.exit_code
+        finally:
+            self.sequence.close()
+        print(self.summary())
+        return 0
 
     def variables(self):
         """Returns all that a state keeps: lists of Keras variables by the name of their group."""
@@ -91,24 +95,40 @@ class Training:
         raise UserError(f"the loss is {loss} at step {step} of epoch {epoch + 1}, with learning rate "
                         f"{self.learning_rate(epoch, step - 1):.3g}; {self._last_good()}; {self.loss_advice}")
 
-    loss_advice = "a lower learning rate may help"
+    def _run(self):
+        try:
+            if self.progress.history == [] and self.progress.step == 0:
+                self._save_state()  # a run that dies in its first epoch is resumed from here
+            for epoch in range(self.progress.epoch, self.epochs):
+                self.interrupts.check()
+                self._run_epoch(epoch)
+        except Interrupted:
+            self._save_state()
+            raise
+        except WriteError as error:
+            raise UserError(f"{error}; {self._last_good()}") from error
 
     def _run_epoch(self, epoch):
-        start, steps = time.monotonic(), self.iterations_per_epoch - self.progress["step"]
-        if self.progress["step"] < self.iterations_per_epoch:
+        progress = self.progress
+        start = time.monotonic()
+        steps = self.iterations_per_epoch - progress.step
+        if steps > 0:
             self.run_steps(epoch)
-        rate = steps * self.sequence.stream.batch_size / (time.monotonic() - start)
+        rate = steps * self.sequence.batch_size / (time.monotonic() - start)
         self.interrupts.check()
         row = {"epoch": epoch + 1, **self.finish_epoch(epoch)}
-        self.progress["history"].append(row)
-        self.workspace.write_history(self.history_file, self.progress["history"])
-        self.progress |= {"epoch": epoch + 1, "step": 0, "train_logs": None}
+        progress.history.append(row)
+        self.workspace.write_history(self.history_file, progress.history)
+        progress.epoch = epoch + 1
+        progress.step = 0
+        progress.train_logs = None
         self._save_state()
         self.log.write(epoch + 1, row, self.super_resolve)
         self._print(row, rate, time.monotonic() - start)
 
     def _print(self, row, rate, seconds):
-        epoch, names = row["epoch"], [name for name in row if name != "epoch" and "learning_rate" not in name]
+        epoch = row["epoch"]
+        names = [name for name in row if name != "epoch" and "learning_rate" not in name]
         figures = " - ".join([*(f"{name}: {row[name]:.4f}" for name in names), f"{rate:.0f} images/s"])
         minutes = round(seconds * (self.epochs - epoch) / 60)
         left = f"{minutes // 60}h{minutes % 60:02d}m"

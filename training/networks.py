@@ -1,51 +1,105 @@
-"""From the options of a training to a compiled network."""
+"""The networks of a training: built, compiled, and given their first weights."""
+
+import contextlib
 
 import keras
+import numpy as np
 from keras.optimizers import schedules
 
+import weights
 from model import build_network, pixel_loss, psnr
-from optimizer import AdamWithWeightnorm, WarmUp
-from training.workspace import build_variables
+from optimizer import AdamWithWeightnorm, WarmUp, data_based_initialization
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-def build_models(args):
-    """Returns the float32 network for inference and the network for training, of the precision of `args`."""
-    inference = _build(args, args.padding)
-    keras.config.set_dtype_policy(POLICIES[args.precision])
-    network = _build(args, "valid" if args.padding == "symmetric" else args.padding)
-    keras.config.set_dtype_policy("float32")
-    return inference, network
+@contextlib.contextmanager
+def computing_in(precision):
+    """Networks built within the block compute in `precision`, a key of `POLICIES`; their weights are float32."""
+    keras.config.set_dtype_policy(POLICIES[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
-def compile_model(network, args, schedule):
-    """Compiles `network` with the optimizer and loss of `args`."""
-    average = {} if args.ema is None else {"use_ema": True, "ema_momentum": args.ema}
-    adam = (AdamWithWeightnorm if args.weightnorm else keras.optimizers.Adam)(
-        schedule, clipnorm=args.clipnorm, clipvalue=args.clipvalue,
-        global_clipnorm=args.global_clipnorm, name="adam", **average)
+def build_models(name, scale, *, precision="float32", padding="symmetric", **hyper_parameters):
+    """Returns the float32 network for inference, and the network for training.
+
+    Args:
+        name: key of `model.NETWORKS`.
+        scale: 2, 3 or 4.
+        precision: in which the training computes, a key of `POLICIES`.
+        padding: of the network for inference. Where it mirrors the borders ('symmetric'), the network for training
+            has none and its loss leaves the margin out.
+        hyper_parameters: of `model.build_network`.
+    """
+    inference_model = build_network(name, scale, padding=padding, **hyper_parameters)
+    with computing_in(precision):
+        network = build_network(name, scale, padding="valid" if padding == "symmetric" else padding,
+                                **hyper_parameters)
+    return inference_model, network
+
+
+def compile_model(network, schedule, *, loss="mae", weightnorm=False, ema=None, gradient_accumulation=1, steps_done=0,
+                  clipnorm=None, global_clipnorm=None, clipvalue=None):
+    """Compiles `network` with Adam, a pixel-wise loss and PSNR, and makes all variables of its training.
+
+    Args:
+        network: for training, of `build_models`.
+        schedule: learning rate as a function of the step.
+        loss: key of `model.LOSSES`.
+        weightnorm: Adam with weight normalization.
+        ema: momentum of the moving average of the weights, None for no average.
+        gradient_accumulation: batches whose mean gradient makes one update. Steps, the schedule and the moving
+            average go on counting batches, as Keras does.
+        steps_done: steps of an earlier training, from which the schedule goes on.
+        clipnorm, global_clipnorm, clipvalue: as of `keras.optimizers.Adam`, on the mean gradient.
+    """
+    average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
+    accumulation = gradient_accumulation if gradient_accumulation > 1 else None
+    adam = (AdamWithWeightnorm if weightnorm else keras.optimizers.Adam)(
+        schedule, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm,
+        gradient_accumulation_steps=accumulation, name="adam", **average)
     # fit ends after every epoch here, and would put the average in place of the weights.
     adam.finalize_variable_values = lambda variables: None
-    network.compile(adam, loss=pixel_loss(args.loss),
+    network.compile(adam, loss=pixel_loss(loss),
                     metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile())
-    build_variables(network)
+    _build_variables(network)
+    (step,) = (variable for variable in adam.variables if variable.name == "iteration")
+    step.assign(steps_done)  # `adam.iterations` is no variable but the number of updates where gradients accumulate
 
 
-def learning_rate_schedule(args):
-    """Returns the Keras schedule of `args`, a function of the step."""
-    if args.learning_rate_schedule == "cosine":
-        schedule = schedules.CosineDecay(args.learning_rate, args.epochs * args.iterations_per_epoch)
+def learning_rate_schedule(name, learning_rate, *, num_steps=None, decay_steps=None, decay=None, warmup_steps=0):
+    """Returns a Keras schedule, a function of the step.
+
+    Args:
+        name: 'step' (times `decay` after every `decay_steps`) or 'cosine' (down to 0 at `num_steps`).
+        learning_rate: at the start.
+        num_steps: of the whole training; of 'cosine'.
+        decay_steps, decay: of 'step'.
+        warmup_steps: steps over which the learning rate rises from 0.
+    """
+    if name == "cosine":
+        schedule = schedules.CosineDecay(learning_rate, num_steps)
     else:
-        schedule = schedules.ExponentialDecay(
-            args.learning_rate, args.learning_rate_step_size * args.iterations_per_epoch, args.learning_rate_decay,
-            staircase=True)
-    return WarmUp(schedule, args.warmup_steps) if args.warmup_steps else schedule
+        schedule = schedules.ExponentialDecay(learning_rate, decay_steps, decay, staircase=True)
+    return WarmUp(schedule, warmup_steps) if warmup_steps else schedule
 
 
-def _build(args, padding):
-    return build_network(args.model, args.scale, num_filters=args.num_filters, num_res_blocks=args.num_res_blocks,
-                         res_block_expansion=args.res_expansion, res_block_scaling=args.res_scaling, padding=padding)
+def copy_pretrained(path, network):
+    """Copies the weights of the model `path` to `network`, layer by layer, and says what could not be copied."""
+    copied, skipped = weights.copy(weights.load(path), network)
+    print(f"{path}: copied the weights of {len(copied)} layers"
+          + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
+
+
+def initialize(network, inference_model, lr_batches):
+    """Initializes the weights of `network` from training batches; `inference_model` computes them in float32."""
+    inference_model.set_weights(network.get_weights())
+    names = data_based_initialization(inference_model, lr_batches)
+    network.set_weights(inference_model.get_weights())
+    print(f"initialized {len(names)} layers from {len(lr_batches)} batches")
 
 
 def jit_compile():
@@ -55,3 +109,12 @@ def jit_compile():
     import tensorflow as tf
 
     return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+def _build_variables(network):
+    """Makes the variables of optimizer and metrics, which a compiled network else gets in its first step."""
+    network.optimizer.build(network.trainable_variables)
+    image = np.zeros((1, 8, 8, 3), "float32")
+    network.compute_loss(y=image, y_pred=image)
+    network.compute_metrics(None, image, image)
+    network.reset_metrics()

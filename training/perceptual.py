@@ -16,19 +16,20 @@ IMAGENET_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 IMAGENET_ADDRESS = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg19/{IMAGENET_FILE}"
 
 
-def load_features(name, weights):
+def load_features(name, weights, advice="give its path"):
     """Builds the VGG19 features `name` of `FEATURES` with trained weights.
 
     Args:
         name: 'vgg54' or 'vgg22'.
         weights: 'imagenet', which Keras downloads once, or the path of a Keras VGG19 file (.h5), of which the arrays
             are read.
+        advice: what to do with the file once it is there, the end of the error's text where it cannot be downloaded.
 
     Raises:
         UserError: the weights cannot be downloaded, or the file cannot be read or holds others.
     """
     if str(weights) == "imagenet":
-        return _download(name)
+        return _download(name, advice)
     network = FEATURES[name](None)
     saved = dict(read_hdf5(weights)[0])
     (vgg,) = (layer for layer in network.layers if isinstance(layer, keras.Model))
@@ -43,14 +44,14 @@ def load_features(name, weights):
     return network
 
 
-def _download(name):
+def _download(name, advice):
     try:
         return FEATURES[name]("imagenet")
     except Exception as error:
         if type(error) is not Exception and not isinstance(error, (OSError, ValueError)):
             raise
         raise UserError(f"the VGG19 weights cannot be downloaded ({str(error).splitlines()[0]}): get "
-                        f"{IMAGENET_ADDRESS} on another machine and give its path with --vgg-weights") from error
+                        f"{IMAGENET_ADDRESS} on another machine and {advice}") from error
 
 
 class PerceptualValidation:
@@ -58,7 +59,7 @@ class PerceptualValidation:
 
     Args:
         features: the float32 network of the features phi_5,4.
-        samples: `evaluation` samples; of each the central `CROP_SIZE` HR pixels are used.
+        samples: pairs of images with `load(scale)`; of each the central `CROP_SIZE` HR pixels are used.
         scale: 2, 3 or 4.
     """
 

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -42,22 +43,64 @@ class Workspace:
         write_csv(self.folder / name, list(history[-1]), history)
 
 
+@dataclass
+class Progress:
+    """How far a training is: plain values, kept as JSON in the state file.
+
+    Attributes:
+        epoch: epochs that are done.
+        step: steps that are done of the epoch after them.
+        train_logs: figures of that epoch's steps so far; None where it has none yet.
+        best_psnr: the best `val_psnr` so far, in dB.
+        history: one dict of figures for each epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    train_logs: dict | None = None
+    best_psnr: float | None = None
+    history: list = field(default_factory=list)
+
+
+def open_run(folder, variables, epochs, advice):
+    """Opens the folder of a run, restores its variables, and says where it goes on.
+
+    Args:
+        folder: of the run.
+        variables: lists of Keras variables by the name of their group, as the run saved them.
+        epochs: number of the last epoch.
+        advice: what to do where that epoch is done, the end of that error's text.
+
+    Returns:
+        `Workspace` and `Progress`.
+
+    Raises:
+        UserError: the run has done its epochs; or as `load_state`.
+    """
+    workspace = Workspace(folder)
+    progress = load_state(workspace.state_path, variables)
+    if progress.epoch >= epochs:
+        raise UserError(f"{folder}: has done its {progress.epoch} epochs: {advice}")
+    print(f"{workspace.folder}: goes on after epoch {progress.epoch}, step {progress.step}")
+    return workspace, progress
+
+
 def save_state(path, variables, progress):
     """Writes all that is needed to go on with a training into one file, atomically.
 
     Args:
         path: .npz file.
         variables: lists of Keras variables by the name of their group, such as `network_variables`.
-        progress: dict of plain numbers, strings and lists.
+        progress: `Progress`.
     """
     arrays = {f"{group}/{i:04d}/{variable.path}": keras.ops.convert_to_numpy(variable)
               for group, members in variables.items() for i, variable in enumerate(members)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
+        np.savez(temporary, progress=np.array(json.dumps(asdict(progress))), **arrays)
 
 
 def load_state(path, variables):
-    """Restores the variables that `save_state` wrote, and returns `progress`.
+    """Restores the variables that `save_state` wrote, and returns the `Progress`.
 
     Raises:
         UserError: the file is missing, damaged, or of another network or optimizer.
@@ -68,8 +111,8 @@ def load_state(path, variables):
 
 
 def network_variables(network):
-    """Returns the variables of a compiled network, after `build_variables`, by group: layers, optimizer (iterations,
-    moments, scales) and metrics (means of the epoch so far)."""
+    """Returns the variables of a network of `compile_model` by group: layers, optimizer (steps, moments, scales,
+    gradients so far) and metrics (means of the epoch so far)."""
     return {"network": network.variables, "optimizer": network.optimizer.variables,
             "metrics": network.metrics_variables}
 
@@ -95,29 +138,20 @@ def load_optimizer_of(model_path, network):
 
 
 def read_state(path):
-    """Returns the arrays and the `progress` of a state file; errors as in `load_state`."""
+    """Returns the arrays and the `Progress` of a state file; errors as in `load_state`."""
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        return arrays, json.loads(str(arrays.pop("progress")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return arrays, Progress(**json.loads(str(arrays.pop("progress"))))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read as the state of a training: {error}") from error
 
 
 def group_arrays(arrays, group):
     """Returns the arrays of a group of variables in their order."""
     return [array for name, array in sorted(arrays.items()) if name.startswith(f"{group}/")]
-
-
-def build_variables(network):
-    """Makes the variables of optimizer and metrics, which a compiled network else gets in its first step."""
-    network.optimizer.build(network.trainable_variables)
-    image = np.zeros((1, 8, 8, 3), "float32")
-    network.compute_loss(y=image, y_pred=image)
-    network.compute_metrics(None, image, image)
-    network.reset_metrics()
 
 
 def _restore(path, arrays, variables):

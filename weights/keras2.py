@@ -1,5 +1,7 @@
 """Keras 2 files of this suite's networks: their layers are recognised by order and shape, not by name."""
 
+import math
+
 from errors import UserError
 from weights.configuration import read_settings
 from weights.hdf5 import read_hdf5
@@ -43,7 +45,7 @@ def fold_scaled_sums(path, source):
     """
     factor = source.settings["res_scaling"]
     count = len({name.split("_")[1] for name in source.layers if name.startswith("block_")})
-    if factor is None or not SMALLEST_FACTOR < factor**count < 1 / SMALLEST_FACTOR:
+    if factor is None or abs(count * math.log(factor)) > -math.log(SMALLEST_FACTOR):
         raise UserError(f"{path}: the factor {factor} on the sums of its {count} blocks cannot be read or kept")
     layers = dict(source.layers)
     first, last = block_layers(source.kind)[0], block_layers(source.kind)[-1]
