@@ -1,4 +1,8 @@
+import multiprocessing
 import os
+import signal
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -6,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from data import PatchSequence, find_training_pairs, patch_stream
+from data import PatchSequence, WorkerDied, find_training_pairs, patch_stream
 from datasets.degradations import Degradation
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
@@ -78,6 +82,59 @@ def test_a_sequence_is_the_stream_whatever_the_workers(pairs, num_workers, in_pr
             for ours, theirs in zip(sequence[index], stream.batch(first_batch + index), strict=True):
                 assert np.array_equal(ours, theirs)
     sequence.close()
+
+
+def test_batches_go_on_when_a_worker_is_killed_until_it_is_asked_for(pairs):
+    stream = PatchStream(pairs, 3, batch_size=64, patch_size=18)  # batches larger than a pipe holds
+    sequence = PatchSequence(stream, 12, 2, True, 4)
+    for index in range(12):
+        sequence.check()
+        if index == 6:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            break
+        assert np.array_equal(sequence[index][0], stream.batch(index)[0])
+    for later in range(index, 12):
+        assert np.array_equal(sequence[later][0], stream.batch(later)[0])
+    with pytest.raises(WorkerDied, match="was killed"):
+        sequence.check()
+    sequence.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_batch_is_noticed(pairs):
+    stream = HalfSent(PatchStream(pairs, 3, batch_size=4, patch_size=9))
+    sequence = PatchSequence(stream, 4, 2, True, 1)
+    for index in range(4):
+        assert np.array_equal(sequence[index][0], stream.stream.batch(index)[0])
+    with pytest.raises(WorkerDied):
+        sequence.check()
+    sequence.close()
+
+
+class HalfSent:
+    """A stream whose workers die while they pass on batch 2."""
+
+    batch_size = 4
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def batch(self, number):
+        batch = self.stream.batch(number)
+        if number == 2 and multiprocessing.parent_process():
+            # The executor's thread for results writes to this pipe; no result is as large as its length says.
+            descriptor = _result_pipe()
+            os.write(descriptor, struct.pack("!i", 10**6) + b"half of a batch")
+            os._exit(1)
+        return batch
+
+
+def _result_pipe():
+    """Returns the descriptor of the pipe by which this worker passes on its results."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["result_queue"]._writer.fileno()
 
 
 def test_an_error_of_a_worker_is_raised_where_its_batch_is_used(pairs):
