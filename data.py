@@ -1,6 +1,7 @@
 """The door to training data: pairs of images, and random patches of them as a Keras data set."""
 
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import keras
@@ -71,6 +72,10 @@ def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=N
     return stream
 
 
+class WorkerDied(UserError):
+    """A process that loads batches was killed."""
+
+
 class PatchSequence(keras.utils.PyDataset):
     """Batches (lr, hr) of a stream in its order, whatever the number of workers.
 
@@ -94,6 +99,7 @@ class PatchSequence(keras.utils.PyDataset):
         self.in_processes = use_multiprocessing
         self.num_ahead = max_queue_size
         self._executor = None
+        self._failure = None
         self.window(0, num_batches)
 
     def window(self, first_batch, num_batches):
@@ -116,17 +122,40 @@ class PatchSequence(keras.utils.PyDataset):
         last = index + self.num_ahead
         if self._num_batches is not None:
             last = min(last, self._num_batches - 1)
-        for ahead in range(index, max(index, last) + 1):
-            if ahead not in self._futures:
-                self._futures[ahead] = self._submit(self.first_batch + ahead)
-        return self._futures.pop(index).result()
+        try:
+            for ahead in range(index, max(index, last) + 1):
+                if ahead not in self._futures:
+                    self._futures[ahead] = self._submit(self.first_batch + ahead)
+            future = self._futures.pop(index)
+            return self._executor.result(future) if self.in_processes else future.result()
+        except BrokenProcessPool:
+            self._go_on_with_threads()
+            return self[index]
+
+    def check(self):
+        """Raises `WorkerDied` if a process that loads batches was killed.
+
+        Until that is asked for, threads load them: an error in the middle of a step would lose the steps before.
+        """
+        if self._failure is not None:
+            raise self._failure
 
     def close(self):
         """Stops the workers; batches that were loaded ahead are dropped."""
-        if self._executor is not None:
+        if self._executor is not None and self.in_processes:
+            self._executor.kill()
+        elif self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        self._executor = None
         self._futures = {}
+
+    def _go_on_with_threads(self):
+        self._executor.kill()
+        self._executor = None
+        self._futures = {}
+        self.in_processes = False
+        self._failure = WorkerDied("a process that loads images was killed, most often for want of memory: fewer "
+                                   "processes, or threads, need less")
 
     def _submit(self, number):
         if self._executor is None and self.in_processes:

@@ -2,13 +2,18 @@
 
 import math
 import mmap
+import os
 import re
+import stat
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from errors import UserError
+
+MAX_CAUSE = 200  # characters of NumPy's message, which may hold a whole header
 
 
 class StoredImage(NamedTuple):
@@ -158,11 +163,18 @@ def stored_image(path):
         UserError: the file is missing, corrupt, or holds something else.
     """
     try:
-        image = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            raise UserError(f"{path}: is no regular file, as an array is")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such array") from error
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as a numpy array: {error}") from error
+    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
+        cause = str(error).partition("\n")[0][:MAX_CAUSE] or type(error).__name__
+        raise UserError(f"{path}: cannot be read as a numpy array: {cause}") from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(f"{path}: holds {image.dtype} of shape {image.shape}, not an image: "
                         "uint8 of shape (height, width, 3)")

@@ -11,8 +11,8 @@ RECORD_FILE = ".convert-sources"
 class SourceRecord:
     """Size and time of the source of each file in a folder: one JSON list (file, size, time) a line.
 
-    Lines are added as files are made, so that whatever ends the work, what is finished is known. Lines that are damaged
-    do not count, and later lines win.
+    Lines are added as files are made, so that whatever ends the work, what is finished is known; the end of the `with`
+    block puts them in order. Lines that are damaged do not count, and later lines win.
 
     Args:
         folder: that the files are in or below; it is there.
@@ -23,8 +23,6 @@ class SourceRecord:
         self._is_first = not self.path.exists()
         lines = [] if self._is_first else read_text(self.path).split("\n")
         self._states = dict(filter(None, map(_parse, lines)))
-        if len(lines) > 2 * len(self._states) + 1:
-            write_text(self.path, "".join(_line(name, state) for name, state in self._states.items()))
         self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         if lines and lines[-1]:  # a line that was broken off
             self._file.write("\n")
@@ -32,8 +30,10 @@ class SourceRecord:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self._file.close()
+        if kind is None:  # in order, and each file once
+            write_text(self.path, "".join(_line(name, state) for name, state in sorted(self._states.items())))
 
     def is_outdated(self, target, source):
         """Whether `target` has to be made: it is not there, or `source` differs from what it was made from.
@@ -53,7 +53,9 @@ class SourceRecord:
 
     def note(self, target, state):
         """Notes that `target` was made from a source of this state."""
-        self._file.write(_line(self._name(target), state))
+        name = self._name(target)
+        self._states[name] = state
+        self._file.write(_line(name, state))
         self._file.flush()
 
     def _name(self, target):
@@ -76,4 +78,4 @@ def _parse(line):
         name, size, time = json.loads(line)
     except (ValueError, TypeError, RecursionError):
         return None
-    return (name, (size, time)) if isinstance(name, str) else None
+    return (name, (size, time)) if [type(value) for value in (name, size, time)] == [str, int, int] else None

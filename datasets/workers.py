@@ -6,11 +6,15 @@ import os
 import pickle
 import signal
 import threading
+from concurrent import futures
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+PATIENCE = 2  # seconds of waiting for a result after which it is looked whether all workers are alive
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -36,11 +40,27 @@ class WorkerPool(ProcessPoolExecutor):
         with _signals_held():  # a process that starts here is born with them held, and ignores them soon
             return super().submit(*args, **kwargs)
 
+    def result(self, future):
+        """Waits for the result of a submitted call.
+
+        Raises:
+            BrokenProcessPool: a process has died. The executor itself waits for ever for the rest of a result where it
+                died while it passed one on.
+        """
+        while not futures.wait([future], PATIENCE).done:
+            if not all(worker.is_alive() for worker in self._workers.started):
+                if futures.wait([future], PATIENCE).done:  # it has just been noticed
+                    break
+                raise BrokenProcessPool("a process has died")
+        return future.result()
+
     def kill(self):
         """Ends all processes at once, whatever they do, and waits for their end."""
         for worker in self._workers.started:
             if worker.is_alive():
                 worker.kill()
+        if self._result_queue is not None:  # where a result was broken off, its end is told to whoever waits for it
+            self._result_queue._writer.close()
         self.shutdown(cancel_futures=True)
 
     def __exit__(self, kind, *_):

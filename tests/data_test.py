@@ -1,3 +1,8 @@
+import multiprocessing
+import os
+import signal
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -5,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from data import PatchSequence, find_training_pairs, patch_stream
+from data import PatchSequence, WorkerDied, find_training_pairs, patch_stream
 from datasets.degradations import Degradation
 from datasets.degraded import find_downgrade
 from datasets.div2k import find_pairs
@@ -78,6 +83,59 @@ def test_a_sequence_is_the_stream_whatever_the_workers(pairs, num_workers, in_pr
             for ours, theirs in zip(sequence[index], stream.batch(first_batch + index), strict=True):
                 assert np.array_equal(ours, theirs)
     sequence.close()
+
+
+def test_batches_go_on_when_a_worker_is_killed_until_it_is_asked_for(pairs):
+    stream = PatchStream(pairs, 3, batch_size=64, patch_size=18)  # batches larger than a pipe holds
+    sequence = PatchSequence(stream, 12, 2, True, 4)
+    for index in range(12):
+        sequence.check()
+        if index == 6:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            break
+        assert np.array_equal(sequence[index][0], stream.batch(index)[0])
+    for later in range(index, 12):
+        assert np.array_equal(sequence[later][0], stream.batch(later)[0])
+    with pytest.raises(WorkerDied, match="was killed"):
+        sequence.check()
+    sequence.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_batch_is_noticed(pairs):
+    stream = HalfSent(PatchStream(pairs, 3, batch_size=4, patch_size=9))
+    sequence = PatchSequence(stream, 4, 2, True, 1)
+    for index in range(4):
+        assert np.array_equal(sequence[index][0], stream.stream.batch(index)[0])
+    with pytest.raises(WorkerDied):
+        sequence.check()
+    sequence.close()
+
+
+class HalfSent:
+    """A stream whose workers die while they pass on batch 2."""
+
+    batch_size = 4
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def batch(self, number):
+        batch = self.stream.batch(number)
+        if number == 2 and multiprocessing.parent_process():
+            # The executor's thread for results writes to this pipe; no result is as large as its length says.
+            descriptor = _result_pipe()
+            os.write(descriptor, struct.pack("!i", 10**6) + b"half of a batch")
+            os._exit(1)
+        return batch
+
+
+def _result_pipe():
+    """Returns the descriptor of the pipe by which this worker passes on its results."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["result_queue"]._writer.fileno()
 
 
 def test_an_error_of_a_worker_is_raised_where_its_batch_is_used(pairs):
@@ -214,6 +272,30 @@ def save_truncated(path):
 def test_a_bad_array_is_named_with_its_cause(pairs, tmp_path, spoil, cause):
     spoil(pairs[1].lr.path)
     with pytest.raises(UserError, match=f"{pairs[1].lr.path}: {cause}"):
+        find_pairs(tmp_path, "train", 3, "bicubic")
+
+
+def npy_header(text):
+    """Returns the beginning of a .npy file with any header."""
+    return b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text.encode("latin-1") + b"\n" + bytes(999)
+
+
+@pytest.mark.parametrize("header", [
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (", "{'descr': '|u1', 'fortran_order': False, 'shape': (8.0,)}",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (-8, -9, 3)}", "(" * 3000 + ")" * 3000, "\n" * 50,
+    f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({2**70}, 9, 3)}}", "1\r\n2", "-" * 9000])
+def test_an_array_with_any_header_is_an_error_of_one_line(pairs, tmp_path, header):
+    pairs[1].lr.path.write_bytes(npy_header(header))
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: ") as error:
+        find_pairs(tmp_path, "train", 3, "bicubic")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_pipe_in_place_of_an_array_is_named_and_not_opened(pairs, tmp_path):
+    pairs[1].lr.path.unlink()
+    os.mkfifo(pairs[1].lr.path)
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: is no regular file"):
         find_pairs(tmp_path, "train", 3, "bicubic")
 
 

@@ -53,11 +53,18 @@ def test_what_a_damaged_record_does_not_say_is_made_again(made, tmp_path, spoil)
     assert outdated(tmp_path, made) == []
 
 
-def test_a_record_does_not_grow_without_end(made, tmp_path):
-    for _ in range(20):
+def test_a_record_has_each_file_once_in_order_however_often_it_was_made(made, tmp_path):
+    whole = (tmp_path / RECORD_FILE).read_bytes()
+    for target, source in reversed(made * 3):
         with SourceRecord(tmp_path) as record:
-            record.note(made[0][0], source_state(made[0][1]))
-    lines = (tmp_path / RECORD_FILE).read_text().splitlines()
-    assert len(lines) <= 8
-    assert {json.loads(line)[0] for line in lines} == {"a.npy", "b.npy", "c.npy"}
-    assert outdated(tmp_path, made) == []
+            record.note(target, source_state(source))
+    assert (tmp_path / RECORD_FILE).read_bytes() == whole
+    assert [json.loads(line)[0] for line in whole.decode().splitlines()] == ["a.npy", "b.npy", "c.npy"]
+
+
+def test_what_was_noted_before_the_work_was_broken_off_is_kept(made, tmp_path):
+    (tmp_path / RECORD_FILE).write_text("")
+    with pytest.raises(KeyError), SourceRecord(tmp_path) as record:
+        record.note(made[1][0], source_state(made[1][1]))
+        raise KeyError
+    assert outdated(tmp_path, made) == ["a", "c"]

@@ -104,7 +104,7 @@ class GANTraining(Training):
                 bar.set_postfix_str(f"loss {figures['generator_loss']:.4f}", refresh=False)
                 bar.update(self.sequence.batch_size)
                 if first + i + 1 < count:  # at the end of the epoch the loop itself looks for a signal
-                    self.interrupts.check()
+                    self.check()
 
     def step(self, lr, hr, number):
         """Does a step of the discriminator and one of the generator; returns their figures.
