@@ -61,16 +61,17 @@ class Format(NamedTuple):
 FORMATS = (
     # Compression beyond level 3 makes photos 1 to 9 % smaller, in up to 3.4 times the time.
     Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n", 100_000_000, "Png", "png",
-           {"compression": 3, "filter": "avg", "keep": ICC}, bits=16, is_deep=lambda start: start[24] == 16),
+           {"compression": 3, "filter": "avg", "keep": ICC}, bits=16, is_deep=lambda start: start[24] == 16,
+           read="imaging.png:read"),
     Format("JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
-           {"Q": 95, "subsample_mode": "off", "keep": ICC | EXIF}, has_alpha=False),
+           {"Q": 95, "subsample_mode": "off", "keep": ICC | EXIF}, has_alpha=False, read="imaging.jpeg:read"),
     # 98 is as near to the pixels as JPEG at 95, since it subsamples colours.
     Format("WebP", (".webp",), rb"RIFF.{4}WEBP", 16_383, "WebP", "webp", {"Q": 98, "keep": ICC}, has_grey=False),
     Format("TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*|II\+\0|MM\0\+", 100_000_000, None, "tiff",
            {"compression": "deflate", "level": 3, "predictor": "horizontal", "resunit": "inch", "keep": ICC}, bits=16,
            read="imaging.tiff:read", save="imaging.tiff:save"),
     Format("BMP", (".bmp",), rb"BM", 2**31 - 1, "Bmp", None, {}, has_alpha=False, most_bytes=2**32 - 1,
-           save="imaging.bmp:save"),
+           read="imaging.bmp:read", save="imaging.bmp:save"),
     # As near to the pixels as JPEG at 95; effort 4, libvips' own, takes 8 times the time of 2 for 2 % of the size.
     Format("AVIF", (".avif",), rb".{4}ftyp(avif|avis|mif1|msf1)", 16_384, "Avif", "heif",
            {"compression": "av1", "Q": 95, "subsample_mode": "off", "effort": 2, "keep": ICC | EXIF}, bits=16,

@@ -174,12 +174,20 @@ class Batch:
         """Returns what `call` returns, or None after a failure, which is reported."""
         try:
             return call(*args)
-        except (UserError, OSError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever befalls one image, the others are done
             self.num_failed += 1
             if self.debug:
                 traceback.print_exception(error)
-            text = describe(error)
-            if isinstance(error, MemoryError):
-                text = f"{job.source}: there is not enough memory: {text}"
-            self.bar.write(f"failed: {text}", file=sys.stderr)
+            self.bar.write(f"failed: {_failure(job, error)}", file=sys.stderr)
             return None
+
+
+def _failure(job, error):
+    """Returns the one-line text of an exception, with the image's path."""
+    text = describe(error)
+    if isinstance(error, UserError) or getattr(error, "filename", None):
+        return text
+    text = " ".join(text.splitlines())
+    if isinstance(error, MemoryError):
+        return f"{job.source}: there is not enough memory: {text}"
+    return f"{job.source}: {type(error).__name__}: {text}"

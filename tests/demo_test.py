@@ -223,6 +223,29 @@ def test_memory_that_is_not_there_fails_one_image(run_main, model_path, tmp_path
     assert "images: 1 super-resolved, 0 already there, 1 failed" in out
 
 
+def test_an_error_of_any_class_fails_one_image(run_main, model_path, tmp_path, monkeypatch):
+    class OddError(Exception):
+        pass
+
+    def fail_at(width, function, shape):
+        def fail(*args, **kwargs):
+            if shape(*args).shape[1] == width:
+                raise OddError("of two\nlines")
+            return function(*args, **kwargs)
+        return fail
+
+    for width in (5, 6, 7, 8):
+        save_photo(tmp_path / "in" / f"{width}.png", make_photo(4, width))
+    monkeypatch.setattr(SuperResolver, "enlarge", fail_at(6, SuperResolver.enlarge, lambda _, lr, *__: lr))
+    monkeypatch.setattr(batch, "write_photo", fail_at(21, batch.write_photo, lambda _, photo: photo.pixels))
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    for width in (6, 7):
+        assert f"failed: {tmp_path / 'in' / f'{width}.png'}: OddError: of two lines\n" in err
+    assert "2 images super-resolved, 0 were there, 2 failed" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["5-sr.png", "8-sr.png"]
+
+
 def test_the_next_image_is_read_and_the_last_written_while_the_network_works(model_path, tmp_path, monkeypatch):
     for name in ("a.png", "b.png", "c.png"):
         save_photo(tmp_path / "in" / name, make_photo(5, 6))

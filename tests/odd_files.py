@@ -1,5 +1,6 @@
 """Image files of every odd kind: how to make each, and what should come of it."""
 
+import os
 import struct
 import zlib
 from typing import NamedTuple
@@ -21,11 +22,13 @@ from tests.odd_file_makers import (
     cut,
     damaged,
     exif,
-    huge_jpeg,
     huge_webp,
     in_cmyk,
+    jpeg_of_scans,
+    jpeg_says,
     lab_tiff,
     mpo,
+    padded_jpeg,
     photo,
     pixels,
     png,
@@ -34,9 +37,14 @@ from tests.odd_file_makers import (
     replaced,
     rle_bmp,
     several,
+    short_of_pixels,
+    sparse,
+    spliced,
     tiff16,
+    tiff_of_pages,
     tiff_with_thumbnail,
     turned,
+    unix_socket,
 )
 
 FULL = (HEIGHT, WIDTH)
@@ -117,9 +125,21 @@ def broken():
         "damaged.png": (damaged(whole), Refused("data stream")),
         "damaged-16.png": (damaged(by_libvips(noise_16, "rgb16")), Refused("data stream")),
         "damaged.tif": (damaged(by_libvips(noise, compression="deflate")), Refused("damaged")),
+        "short.png": (short_of_pixels(whole), Refused("pixels are missing")),
+        "short-interlaced.png": (short_of_pixels(by_libvips(noise, interlace=True)), Refused("truncated")),
+        "short-16.png": (short_of_pixels(by_libvips(noise_16, "rgb16")), Refused("truncated")),
+        "no-palette.png": (content(png(9, 9, 8, 3, bytes(10) * 9)), Refused("damaged")),
+        "spliced.jpg": (spliced(whole, 0.7), Refused("premature end of data")),
+        "spliced-progressive.jpg": (spliced(by_pillow(noise, progressive=True), 0.9), Refused("truncated")),
+        "gap.jpg": (spliced(by_pillow(noise, quality=90), 0.5, 0.7), Refused("Corrupt JPEG data")),
+        "two-bytes-short.jpg": (cut(whole, 0.99), Refused("premature end of data")),
         "text-bomb.png": (content(png(1, 1, 8, 0, b"\0\7", before=[text])), Refused("too large")),
         "text-bomb-after.png": (content(png(1, 1, 8, 0, b"\0\7", after=[text])), Refused("too large")),
         "folder.png": (lambda path: path.mkdir(), Refused("Is a directory")),
+        "pipe.png": (os.mkfifo, Refused("no regular file")),
+        "socket.png": (unix_socket, Refused("no regular file")),
+        "device.png": (lambda path: path.symlink_to("/dev/zero"), Refused("no regular file")),
+        "too-many-bytes.png": (sparse(2**32 + 1), Refused("4,294,967,297 bytes")),
         "dangling.png": (lambda path: path.symlink_to(path.with_name("gone.png")), Refused("No such file")),
     }
 
@@ -134,7 +154,13 @@ def huge():
         "huge.png": (content(png(100_000, 100_000, 8, 2)), Refused("100000 x 100000 pixels")),
         "huge-16.png": (content(png(100_000, 100_000, 16, 2)), Refused("100000 x 100000 pixels")),
         "wide.png": (content(png(2**31 - 1, 1, 8, 0)), Refused("2147483647 x 1 pixels")),
-        "huge.jpg": (huge_jpeg, Refused("65000 x 65000 pixels")),
+        "huge.jpg": (jpeg_says(65_000, 65_000), Refused("65000 x 65000 pixels")),
+        "claims.jpg": (jpeg_says(13_000, 13_000), Refused("bytes cannot hold 13000 x 13000 pixels")),
+        "claims.png": (content(png(13_000, 13_000, 8, 2, bytes(40_000))), Refused("bytes cannot hold 13000 x 13000")),
+        "scans.jpg": (jpeg_of_scans(200), Refused("scans, which is too much work")),
+        "pages-and-pages.tif": (tiff_of_pages(100_000), Refused("more than 1,000 pages")),
+        "runs.bmp": (content(bmp(4, 2, bytes(64), b"\0\1").replace(
+            struct.pack("<ii", WIDTH, HEIGHT), struct.pack("<ii", 9000, 9000))), Refused("run-length")),
         "huge.webp": (huge_webp, Refused("16000 x 16000 pixels")),
         "huge.avif": (avif_says(16_000, 16_000), Refused("16000 x 16000 pixels")),
         "huger.avif": (avif_says(60_000, 60_000), Refused("damaged")),
@@ -184,11 +210,12 @@ def eight_bits():
         "grey.avif": (by_pillow(pixels(1)), RGB.other),
         "interlaced.png": (by_libvips(photo(), interlace=True), RGB),
         "progressive.jpg": (by_pillow(photo(), progressive=True, quality=95), RGB.near(6)),
+        "padded.jpg": (padded_jpeg, RGB.near(6)),
         "grey.jpg": (by_pillow(pixels(1), quality=95), GREY.near(6)),
         "32-bits.bmp": (by_pillow(pixels(4)), RGB),
         "24-bits.bmp": (by_pillow(photo()), RGB),
         "1-bit.bmp": (by_pillow(photo(), "1"), GREY.other),
-        "runs.bmp": (content(rle_bmp()), GREY.other),
+        "runs-8.bmp": (content(rle_bmp()), GREY.other),
         "lzw.tif": (by_pillow(photo(), compression="tiff_lzw"), RGB),
         "packbits.tif": (by_pillow(photo(), compression="packbits"), RGB),
         "fax.tif": (by_pillow(photo(), "1", compression="group4"), GREY.other),
