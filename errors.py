@@ -14,7 +14,8 @@ def describe(error):
     """Returns the one-line text of an exception, with the file's path where the system names one."""
     if isinstance(error, OSError) and error.filename is not None:
         return printable(f"{error.filename}: {error.strerror}")
-    return printable(str(error) or type(error).__name__)
+    text = str(error) if isinstance(error, UserError) else " ".join(str(error).splitlines())
+    return printable(text or type(error).__name__)
 
 
 def printable(text):

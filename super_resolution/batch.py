@@ -187,7 +187,6 @@ def _failure(job, error):
     text = describe(error)
     if isinstance(error, UserError) or getattr(error, "filename", None):
         return text
-    text = " ".join(text.splitlines())
     if isinstance(error, MemoryError):
         return f"{job.source}: there is not enough memory: {text}"
     return f"{job.source}: {type(error).__name__}: {text}"
