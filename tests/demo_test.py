@@ -242,7 +242,7 @@ def test_an_error_of_any_class_fails_one_image(run_main, model_path, tmp_path, m
     assert code == 1
     for width in (6, 7):
         assert f"failed: {tmp_path / 'in' / f'{width}.png'}: OddError: of two lines\n" in err
-    assert "2 images super-resolved, 0 were there, 2 failed" in out
+    assert "images: 2 super-resolved, 0 already there, 2 failed" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["5-sr.png", "8-sr.png"]
 
 
