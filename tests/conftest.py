@@ -75,6 +75,13 @@ def run_main(capsys, request):
     return run_main
 
 
+def run_quietly(script, *argv):
+    """Runs a script's main in this process for a fixture of any scope; it must succeed."""
+    from command_line import run
+
+    assert run(script.main, script.parse_args([str(word) for word in argv])) == 0
+
+
 def assert_one_line_error(result, *parts):
     """Asserts that a script failed with one line that contains every one of `parts`, and no traceback."""
     code, _, err = result

@@ -20,8 +20,8 @@ import evaluate
 import train_gan
 import weights
 from model import discriminator, edsr, sr_resnet
-from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo, to_numpy
-from tests.golden_cases import adversarial_steps, set_weights
+from tests.conftest import ROOT, assert_one_line_error, make_photo, run_quietly, save_photo, to_numpy
+from tests.golden_cases import adversarial_steps, set_weights, small_features
 from tests.runs import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
 from training.gan import GANTraining, label_entropy
@@ -32,7 +32,7 @@ GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
 once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the same on every backend, and takes long")
 
 
-@pytest.fixture(params=GENERATORS)
+@pytest.fixture(params=["sr-resnet", pytest.param("edsr-gen", marks=pytest.mark.slow)])
 def steps(request):
     """A compiled step of the generator and one of the discriminator, of small networks."""
     return adversarial_steps(GENERATORS[request.param]())
@@ -163,11 +163,29 @@ def vgg_file(tmp_path_factory):
 
 
 @pytest.fixture
-def train_tiny(run_main, dataset, tmp_path, vgg_file):
-    """Trains tiny networks in this process: train_tiny(*argv) -> (result of run_main, run folder or None)."""
-    def train_tiny(*argv):
+def train_on_vgg(run_main, dataset, tmp_path, vgg_file):
+    """Trains tiny networks in this process: train_on_vgg(*argv) -> (result of run_main, run folder or None)."""
+    def train_on_vgg(*argv):
         outdir = tmp_path / f"output-{len(list(tmp_path.iterdir()))}"
         result = run_main(train_gan, "-d", dataset, "-o", outdir, "--vgg-weights", vgg_file, *TINY, *argv)
+        return result, next(iter(outdir.glob("*")), None)
+
+    return train_on_vgg
+
+
+def use_small_features(monkeypatch):
+    """Puts a network of one layer in place of VGG19, which takes most of the time of a tiny training."""
+    monkeypatch.setattr("training.perceptual.load_features", lambda *_, **__: small_features())
+
+
+@pytest.fixture
+def train_tiny(run_main, dataset, tmp_path, monkeypatch):
+    """As `train_on_vgg`, without VGG19."""
+    use_small_features(monkeypatch)
+
+    def train_tiny(*argv):
+        outdir = tmp_path / f"output-{len(list(tmp_path.iterdir()))}"
+        result = run_main(train_gan, "-d", dataset, "-o", outdir, *TINY, *argv)
         return result, next(iter(outdir.glob("*")), None)
 
     return train_tiny
@@ -184,15 +202,17 @@ def command(dataset, outdir, vgg_file, *argv):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(dataset, tmp_path_factory, vgg_file):
-    """A run of two epochs of 10 steps in one go: its folder and its output."""
-    outdir = tmp_path_factory.mktemp("uninterrupted")
-    done = subprocess.run(command(dataset, outdir, vgg_file), cwd=ROOT, check=True, capture_output=True, text=True)
-    return only_run(outdir), done.stdout
+def whole(dataset, tmp_path_factory):
+    """The folder of a run of two epochs of 3 steps in one go, without VGG19."""
+    outdir = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_small_features(monkeypatch)
+        run_quietly(train_gan, "-d", dataset, "-o", outdir, *TINY)
+    return only_run(outdir)
 
 
-def test_a_run_writes_generators_losses_and_its_state(uninterrupted):
-    run, out = uninterrupted
+def test_a_run_writes_generators_losses_and_its_state(whole):
+    run = whole
     assert sorted(path.name for path in run.iterdir()) == ["args.txt", "logs", "losses.csv", "models", "state"]
     assert sorted(path.name for path in (run / "models").iterdir()) == [
         "generator-epoch-001.keras", "generator-epoch-002.keras"]
@@ -201,18 +221,17 @@ def test_a_run_writes_generators_losses_and_its_state(uninterrupted):
         "discriminator_loss_fake", "discriminator_accuracy", "val_psnr", "val_vgg54", "generator_learning_rate",
         "discriminator_learning_rate"]
     assert all(np.isfinite(float(value)) for row in losses(run) for value in row.values())
-    assert f"VGG54 distance = {float(losses(run)[-1]['val_vgg54']):.4f}" in out
 
 
-def test_tensorboard_gets_the_losses_and_sample_images(uninterrupted):
-    content = b"".join(path.read_bytes() for path in (uninterrupted[0] / "logs").iterdir())
+def test_tensorboard_gets_the_losses_and_sample_images(whole):
+    content = b"".join(path.read_bytes() for path in (whole / "logs").iterdir())
     for name in (*GeneratorStep.FIGURES, *DiscriminatorStep.FIGURES, "val_psnr", "val_vgg54"):
         assert content.count(name.encode()) == 2  # epochs
     assert content.count(b"/sr") == 4  # 2 validation images in 2 epochs
 
 
-def test_generators_are_taken_by_evaluate_and_demo(uninterrupted, run_main, dataset, tmp_path):
-    models = uninterrupted[0] / "models"
+def test_generators_are_taken_by_evaluate_and_demo(whole, run_main, dataset, tmp_path):
+    models = whole / "models"
     code, out, _ = run_main(evaluate, "-d", dataset, "-s", 4, "-i", models, "-o", tmp_path / "eval.json")
     assert code == 0
     assert "generator-epoch-002.keras" in out
@@ -222,15 +241,19 @@ def test_generators_are_taken_by_evaluate_and_demo(uninterrupted, run_main, data
     assert (tmp_path / "out" / "a-sr.png").exists()
 
 
-def test_a_killed_run_is_resumed_exactly(dataset, uninterrupted, tmp_path, vgg_file):
-    process = start(command(dataset, tmp_path, vgg_file))
-    wait_for(lambda: list(tmp_path.glob("*/losses.csv")), process)
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_exactly(dataset, tmp_path, vgg_file):
+    killed, expected = tmp_path / "killed", tmp_path / "expected"
+    done = subprocess.run(command(dataset, expected, vgg_file), cwd=ROOT, check=True, capture_output=True, text=True)
+    assert f"VGG54 distance = {float(losses(only_run(expected))[-1]['val_vgg54']):.4f}" in done.stdout
+    process = start(command(dataset, killed, vgg_file))
+    wait_for(lambda: list(killed.glob("*/losses.csv")), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    subprocess.run([sys.executable, "train_gan.py", "--resume", only_run(tmp_path)], cwd=ROOT, check=True,
+    subprocess.run([sys.executable, "train_gan.py", "--resume", only_run(killed)], cwd=ROOT, check=True,
                    capture_output=True)
-    assert_same_outcome(only_run(tmp_path), uninterrupted[0], "losses.csv")
+    assert_same_outcome(only_run(killed), only_run(expected), "losses.csv")
 
 
 @once
@@ -247,12 +270,13 @@ def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path):
 
 
 @pytest.mark.parametrize("argv", [
-    pytest.param(["--generator", "edsr-gen", "--scale", 2, "--content-loss", "vgg22"], marks=once),
-    pytest.param(["--generator", "edsr-gen", "--scale", 3, "--hr-patch-size", 48], marks=once),
-    ["--precision", "bfloat16"]])
-def test_every_scale_content_loss_and_precision_trains(train_tiny, argv):
-    (code, _, err), run = train_tiny("--epochs", 1, *argv)
+    pytest.param(["--generator", "edsr-gen", "--scale", 2, "--content-loss", "vgg22"], marks=[once, pytest.mark.slow]),
+    pytest.param(["--generator", "edsr-gen", "--scale", 3, "--hr-patch-size", 48], marks=[once, pytest.mark.slow]),
+    ["--precision", "bfloat16", "--iterations-per-epoch", 1]])
+def test_every_scale_content_loss_and_precision_trains(train_on_vgg, argv):
+    (code, out, err), run = train_on_vgg("--epochs", 1, *argv)
     assert code == 0, err
+    assert f"VGG54 distance = {float(losses(run)[-1]['val_vgg54']):.4f}" in out
     (path,) = (run / "models").glob("*.keras")
     assert {variable.dtype for variable in weights.load(path).variables} == {"float32"}
 
@@ -309,25 +333,25 @@ def test_a_discriminator_that_has_won_is_warned_of(train_tiny, monkeypatch):
 
 def test_a_loss_that_is_not_finite_ends_the_run(train_tiny):
     result, _ = train_tiny("--generator-learning-rate", 1e30, "--iterations-per-epoch", 20)
-    assert_one_line_error(result, "the loss is", "of epoch 1, with learning rate 1e+30")
+    assert_one_line_error(result, "the loss is", "of epoch 1, with learning rate 1e+30",
+                          "a lower --generator-learning-rate or --discriminator-learning-rate may help")
 
 
-def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, uninterrupted, run_main, monkeypatch):
+def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, whole, run_main, monkeypatch):
     original, steps = GANTraining.step, []
 
     def step(self, *batch):
         steps.append(batch)
-        if len(steps) == 12:
+        if len(steps) == 5:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, *batch)
 
     monkeypatch.setattr(GANTraining, "step", step)
-    (code, out, _), run = train_tiny("--iterations-per-epoch", 10)
-    monkeypatch.undo()
+    (code, out, _), run = train_tiny()
     assert code == 143
     assert f"stopped after step 2 of epoch 2; go on with\n    python train_gan.py --resume {run}" in out
     assert run_main(train_gan, "--resume", run)[0] == 0
-    assert_same_outcome(run, uninterrupted[0], "losses.csv")
+    assert_same_outcome(run, whole, "losses.csv")
 
 
 # -- VGG weights
@@ -339,11 +363,11 @@ def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, uninterrupted,
     (lambda path: h5py.File(path, "w").close(), "is no Keras 2 file"),
     (lambda path: path.write_bytes((ROOT / "tests" / "fixtures" / "keras2-edsr.h5").read_bytes()),
      "is no file of VGG19 weights: block1_conv1 has nothing")])
-def test_a_bad_file_of_vgg_weights_is_named(train_tiny, tmp_path, make, cause):
+def test_a_bad_file_of_vgg_weights_is_named(train_on_vgg, tmp_path, make, cause):
     path = tmp_path / "bad.h5"
     if make:
         make(path)
-    assert_one_line_error(train_tiny("--vgg-weights", path)[0], path, cause)
+    assert_one_line_error(train_on_vgg("--vgg-weights", path)[0], path, cause)
 
 
 @contextlib.contextmanager
@@ -363,21 +387,22 @@ def server(folder):
 
 
 @once
-def test_imagenet_weights_are_downloaded_by_keras(train_tiny, vgg_file, monkeypatch):
-    _, expected = train_tiny("--epochs", 1)
+@pytest.mark.slow
+def test_imagenet_weights_are_downloaded_by_keras(train_on_vgg, vgg_file, monkeypatch):
+    _, expected = train_on_vgg("--epochs", 1)
     with server(vgg_file.parent) as address:
         monkeypatch.setattr("keras.src.applications.vgg19.WEIGHTS_PATH_NO_TOP", f"{address}/{vgg_file.name}")
         monkeypatch.setattr("keras.src.utils.file_utils.validate_file", lambda *_, **__: True)  # other than ImageNet's
-        _, run = train_tiny("--epochs", 1, "--vgg-weights", "imagenet")
+        _, run = train_on_vgg("--epochs", 1, "--vgg-weights", "imagenet")
     assert losses(run) == losses(expected)
 
 
 @once
-def test_weights_that_cannot_be_downloaded_are_explained(train_tiny, tmp_path, monkeypatch):
+def test_weights_that_cannot_be_downloaded_are_explained(train_on_vgg, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path), raising=False)
     with server(tmp_path) as address:
         for url in (f"{address}/gone.h5", "http://127.0.0.1:1/refused.h5"):
             monkeypatch.setattr("keras.src.applications.vgg19.WEIGHTS_PATH_NO_TOP", url)
-            assert_one_line_error(train_tiny("--vgg-weights", "imagenet")[0], "cannot be downloaded", url,
+            assert_one_line_error(train_on_vgg("--vgg-weights", "imagenet")[0], "cannot be downloaded", url,
                                   "https://storage.googleapis.com/", "--vgg-weights")

@@ -1,10 +1,12 @@
 """A run that was broken off anywhere and resumed ends as if nothing had happened."""
 
 import errno
+import functools
 import itertools
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 import train
-from tests.conftest import ROOT, assert_one_line_error
+from tests.conftest import ROOT, assert_one_line_error, run_quietly
 from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
 from training.interrupts import Interrupted, Interrupts
 from training.workspace import Progress, Workspace, read_state
@@ -41,6 +43,7 @@ def uninterrupted(dataset, tmp_path_factory):
     return only_run(outdir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 1, 2])
 def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, uninterrupted, tmp_path, epochs):
     process = start(command(dataset, tmp_path, "--epochs", 6, "--iterations-per-epoch", 150))
@@ -54,6 +57,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_is_resumed_exactly(dataset, unin
     assert_same_outcome(run, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_at_the_next_step_and_the_run_is_resumed_exactly(dataset, uninterrupted, tmp_path, number, code):
     process = start(command(dataset, tmp_path, "--epochs", 6, "--iterations-per-epoch", 150))
@@ -71,6 +75,24 @@ def test_a_signal_stops_at_the_next_step_and_the_run_is_resumed_exactly(dataset,
     assert_same_outcome(run, uninterrupted)
 
 
+@pytest.fixture(scope="module")
+def whole_run(dataset, tmp_path_factory):
+    """Trains in one go in this process, once for the same options: whole_run(epochs, *argv) -> run folder."""
+    @functools.cache
+    def whole_run(epochs, *argv):
+        outdir = tmp_path_factory.mktemp("whole")
+        run_quietly(train, "-d", dataset, "-o", outdir, *TINY, "--iterations-per-epoch", 4, "--epochs", epochs, *argv)
+        return only_run(outdir)
+
+    return whole_run
+
+
+@pytest.fixture
+def one_epoch(whole_run, tmp_path):
+    """The folder of a run of one epoch, to be gone on with."""
+    return shutil.copytree(whole_run(1), tmp_path / "one-epoch")
+
+
 @pytest.fixture
 def train_here(run_main, dataset, tmp_path):
     """Trains in this process: train_here(*argv) -> (result of run_main, run folder)."""
@@ -84,10 +106,14 @@ def train_here(run_main, dataset, tmp_path):
 
 # An epoch looks for a signal at its start, after each of its 4 steps, and twice in its validation.
 @pytest.mark.parametrize(("argv", "count"), [
-    *((["--benchmark"], count) for count in range(2, 15)), (["--ema", "0.9"], 4), (["--ema", "0.9"], 6),
-    *((["--gradient-accumulation", "2", "--ema", "0.9"], count) for count in (2, 9))])
-def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, run_main, monkeypatch, count, argv):
-    _, whole = train_here("--epochs", 2, *argv)
+    ([], 3), (["--gradient-accumulation", "2", "--ema", "0.9"], 2),
+    pytest.param(["--gradient-accumulation", "2", "--ema", "0.9"], 6, marks=pytest.mark.slow),
+    *(pytest.param(["--benchmark"], count, marks=pytest.mark.slow) for count in range(2, 15)),
+    *(pytest.param(["--ema", "0.9"], count, marks=pytest.mark.slow) for count in (4, 6)),
+    pytest.param(["--gradient-accumulation", "4"], 10, marks=pytest.mark.slow)])
+def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, whole_run, run_main, monkeypatch, count,
+                                                                    argv):
+    whole = whole_run(2, *argv)
     checks = itertools.count(1)
 
     def stop_at_the_last_check(_):
@@ -102,6 +128,12 @@ def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, 
     assert_same_outcome(run, whole)
 
 
+def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main):
+    assert run_main(train, "--resume", one_epoch, "--epochs", 2, "--num-workers", 2)[0] == 0
+    assert_same_outcome(one_epoch, whole_run(2))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("argv", [["--precision", "bfloat16"], ["--precision", "float16"], ["--no-weightnorm"],
                                   ["--warmup-steps", "6"], ["--save-best-models-only"]])
 def test_more_epochs_later_equal_all_epochs_at_once(train_here, run_main, argv):
@@ -111,25 +143,27 @@ def test_more_epochs_later_equal_all_epochs_at_once(train_here, run_main, argv):
     assert_same_outcome(part, whole)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(train_here, run_main):
+def test_a_loss_that_is_not_finite_ends_the_run(train_here):
     result, run = train_here("--epochs", 2, "--no-weightnorm", "--loss", "mse", "--learning-rate", "1e30")
     assert_one_line_error(result, "the loss is", "at step ", "of epoch 1", "learning rate 1e+30", "no checkpoint yet")
     assert progress_of(run).epoch == 0
-    _, run = train_here("--epochs", 1)
-    arrays, _ = read_state(Workspace(run).state_path)
-    with np.load(run / "state" / "state.npz") as file:
+
+
+def test_a_loss_that_is_not_finite_later_names_the_last_good_checkpoint(one_epoch, run_main):
+    state = Workspace(one_epoch).state_path
+    with np.load(state) as file:
         arrays = dict(file)
     name = next(name for name in arrays if name.endswith("head/kernel"))
     arrays[name] = arrays[name] * np.nan
-    np.savez(run / "state" / "state.npz", **arrays)
-    (checkpoint,) = (run / "models").glob("*.keras")
-    result = run_main(train, "--resume", run, "--epochs", 2)
+    np.savez(state, **arrays)
+    (checkpoint,) = (one_epoch / "models").glob("*.keras")
+    result = run_main(train, "--resume", one_epoch, "--epochs", 2)
     assert_one_line_error(result, "the loss is nan at step 1 of epoch 2", "learning rate", checkpoint)
 
 
-@pytest.mark.parametrize("failing", ["model", "state"])
-def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train_here, run_main, monkeypatch, failing):
-    _, run = train_here("--epochs", 1)
+@pytest.mark.parametrize("failing", ["model", pytest.param("state", marks=pytest.mark.slow)])
+def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(one_epoch, run_main, monkeypatch, failing):
+    run = one_epoch
     content = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "logs" not in path.parts}
     (checkpoint,) = (run / "models").glob("*.keras")
 
@@ -146,6 +180,7 @@ def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train_her
     assert run_main(train, "--resume", run, "--epochs", 2)[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "name"), [(2_000, "logs"), (60_000, "models")])
 def test_a_file_size_limit_leaves_no_half_written_file(dataset, tmp_path, limit, name):
     """The system itself refuses to write on, as it does on a full disk."""
@@ -160,18 +195,17 @@ def test_a_file_size_limit_leaves_no_half_written_file(dataset, tmp_path, limit,
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_training_goes_on_from_a_checkpoint_with_the_state_beside_it(train_here):
-    _, whole = train_here("--epochs", 2)
-    _, part = train_here("--epochs", 1)
-    (checkpoint,) = (part / "models").glob("*.keras")
+def test_training_goes_on_from_a_checkpoint_with_the_state_beside_it(train_here, whole_run):
+    whole = whole_run(2)
+    (checkpoint,) = (whole_run(1) / "models").glob("*.keras")
     (_, out, _), run = train_here("--epochs", 2, "--initial-epoch", 1, "--pretrained-model", checkpoint)
     assert "goes on with the optimizer's state of its run" in out
     lines = [(r / "history.csv").read_text().splitlines()[-1] for r in (whole, run)]
     assert lines[0] == lines[1]
 
 
-def test_a_checkpoint_without_its_state_gets_a_fresh_optimizer_and_says_so(train_here):
-    _, part = train_here("--epochs", 2)
+def test_a_checkpoint_without_its_state_gets_a_fresh_optimizer_and_says_so(train_here, whole_run, tmp_path):
+    part = shutil.copytree(whole_run(2), tmp_path / "part")
     first, last = sorted((part / "models").glob("*.keras"))
     (_, out, _), _ = train_here("--epochs", 2, "--initial-epoch", 1, "--pretrained-model", first)
     assert "starts with a fresh optimizer" in out
