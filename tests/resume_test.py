@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import multiprocessing
 import os
 import random
 import resource
@@ -9,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 
 import train
+from datasets.workers import WorkerPool
 from tests.conftest import ROOT, assert_one_line_error
 from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
 from training.interrupts import Interrupted, Interrupts
@@ -98,6 +101,28 @@ def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, 
     (code, _, _), run = train_here("--epochs", 2, *argv)
     monkeypatch.undo()
     assert code == 130
+    assert run_main(train, "--resume", run)[0] == 0
+    assert_same_outcome(run, whole)
+
+
+def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(train_here, run_main, monkeypatch):
+    _, whole = train_here("--epochs", 2)
+    calls, genuine = itertools.count(1), WorkerPool.result
+
+    def killed_at_the_sixth(pool, future):
+        if next(calls) == 6:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            raise BrokenProcessPool
+        return genuine(pool, future)
+
+    monkeypatch.setattr(WorkerPool, "result", killed_at_the_sixth)
+    result, run = train_here("--epochs", 2, "--use-multiprocessing")
+    monkeypatch.undo()
+    progress = progress_of(run)
+    assert 0 < 4 * progress.epoch + progress.step < 8
+    assert_one_line_error(result, "a process that loads images was killed", run,
+                          f"the state after step {progress.step} of epoch {progress.epoch + 1} is saved")
+    assert multiprocessing.active_children() == []
     assert run_main(train, "--resume", run)[0] == 0
     assert_same_outcome(run, whole)
 
