@@ -351,3 +351,12 @@ def test_the_shipped_model_reaches_its_published_psnr_on_set5(test_data):
         values.append(10 * np.log10(255**2 / np.mean(difference**2)))
     assert len(values) == 5
     assert np.mean(values) > 31.0
+
+
+def test_control_characters_of_names_are_shown_escaped(run_main, model_path, tmp_path):
+    save_photo(tmp_path / "in" / "a\n\x1b[2J.png", make_photo(12, 12))
+    (tmp_path / "in" / "b\n.png").write_text("no image")
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    assert rf"{tmp_path}/in/a\n\x1b[2J.png 12x12 -> {tmp_path}/out/a\n\x1b[2J-sr.png" in out
+    assert rf"failed: {tmp_path}/in/b\n.png: cannot be read" in err
