@@ -16,7 +16,7 @@ def read(file, start, form):
         tags, icc_profile, _ = pillow.side_information(image)
     with vips.errors():
         image = vips.open_file(f"{form.vips}load", file.name)
-        check_size(image.width, image.height)
+        check_size(image.width, image.height, form.most_pixels)
         pixels = vips.to_array(image)
     if pixels.dtype == np.uint16:
         pixels = pixels | pixels >> image.get("bits-per-sample")  # libvips leaves the low bits 0: white is 65535

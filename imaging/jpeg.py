@@ -31,6 +31,7 @@ def read(file, start, form):
         lacks_end = _check_structure(data, *image.size)
         pixels = _decode(data + b"\xff\xd9" if lacks_end else data)
         if image.mode == "CMYK":
+            del pixels  # and their memory
             file.seek(0)
             image.load()
             pixels = colour.from_pillow(image)

@@ -29,10 +29,18 @@ def check_file(path):
         raise Unsupported(f"it has {status.st_size:,} bytes, and files of up to {MAX_BYTES:,} bytes are read")
 
 
-def check_size(width, height):
+def check_size(width, height, most=None):
     """Raises `Unsupported` if an image to be read has too many pixels: a small file can unpack to many gigabytes."""
-    if width * height > MAX_PIXELS:
-        raise Unsupported(f"it has {width} x {height} pixels, and images of up to {MAX_PIXELS:,} pixels are read")
+    most = most or MAX_PIXELS
+    if width * height > most:
+        raise Unsupported(f"it has {width} x {height} pixels, and images of up to {most:,} pixels are read")
+
+
+def check_samples(width, height, bytes_per_pixel):
+    """Raises `Unsupported` if the pixels of an image to be read take more memory than any with 16 bits and alpha."""
+    if width * height * bytes_per_pixel > 8 * MAX_PIXELS:
+        raise Unsupported(f"it has {width} x {height} pixels of {bytes_per_pixel} bytes, and images of up to "
+                          f"{8 * MAX_PIXELS:,} bytes are read")
 
 
 def check_frames(count, noun="frames"):

@@ -351,6 +351,24 @@ print(image.nbytes / 2**20, peak() - before)
     assert more < size / 3
 
 
+@pytest.mark.parametrize("suffix", [suffix for suffix in CHOICES if suffix != "avif"])
+def test_reading_a_large_image_takes_8_bytes_a_pixel(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    write_photo(path, Photo(np.full((4000, 5000, 3), 100, np.uint8)))
+    script = f"""
+import resource
+from imaging.photos import read_photo
+from imaging import vips
+vips.load()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+read_photo({str(path)!r})
+print((peak() - before) / 20e6)
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(result.stdout) < 8.5
+
+
 def test_libvips_is_imported_only_when_it_is_needed(tmp_path):
     Image.fromarray(photo()).save(tmp_path / "a.png")
     script = f"""
