@@ -33,10 +33,11 @@ def read_hdf5(path):
     Raises:
         UserError: the file is damaged, is none of Keras 2, or is refused.
     """
-    size = path.stat().st_size
+    path = Path(path)
+    size = path.stat().st_size if path.is_file() else 0
     if size > MAX_BYTES:
         raise UserError(f"{path}: has {size:,} bytes: far more than such a network needs")
-    layers, config = read_layers(path, path.read_bytes(), "keras2")
+    layers, config = read_layers(path, path.read_bytes() if size else b"", "keras2")
     return layers, None if config is None else parse_json(path, config)
 
 
