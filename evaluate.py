@@ -135,9 +135,10 @@ def _check_outputs(*paths):
     from files import make_folder
 
     for path in filter(None, paths):
-        make_folder(path.parent)
         if path.is_dir():
             raise UserError(f"{path}: is a folder, not a file to write")
+        if not path.exists() or path.is_file():  # a device or a pipe is written to where it is
+            make_folder(path.parent)
 
 
 def _enlargers(paths, scale, self_ensemble, bicubic_border, on_failure):

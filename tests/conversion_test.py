@@ -271,7 +271,7 @@ def test_any_error_of_one_image_is_reported_and_the_rest_is_done(photos, tmp_pat
              Task(photos / "b.PNG", {tmp_path / "bin" / "b.npy": write_array})]
     assert do_tasks(tasks, tmp_path / "bin", 1, debug=True) == 1
     output = capsys.readouterr()
-    assert f"failed: {photos / 'a.png'}: AssertionError: odd\\n(24, 30, 3)\n" in output.out
+    assert f"failed: {photos / 'a.png'}: AssertionError: odd (24, 30, 3)\n" in output.out
     assert f"failed: {photos / 'gone.png'}: No such file or directory\n" in output.out
     assert "1 images converted, 0 up to date, 2 failed" in output.out
     assert "in raise_something_odd" in output.err

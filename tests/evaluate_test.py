@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -393,3 +394,10 @@ def test_bad_input_is_named(run_main, models, dataset, tmp_path):
             (["-i", indir, "-o", tmp_path / "empty"], [tmp_path / "empty", "is a folder"]),
             (["-i", indir, "-o", tmp_path / "file" / "a.json"], [tmp_path / "file", "cannot be a folder"])):
         assert_one_line_error(run_main(evaluate, "-d", dataset, *argv), *parts)
+
+
+def test_a_device_is_written_to_though_its_folder_is_not(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    evaluate._check_outputs(Path("/dev/null"), None)
+    with pytest.raises(UserError, match="permission denied"):
+        evaluate._check_outputs(tmp_path / "eval.json")
