@@ -20,7 +20,7 @@ import os
 import sys
 from pathlib import Path
 
-from choices import BORDER_MODES, DEGRADATIONS, SCALES, WDSR_PADDINGS
+from choices import BORDER_MODES, DEGRADATIONS, SCALES, USUAL_SCALES, WDSR_PADDINGS
 from command_line import LARGEST_SEED, number, run, script_parser, typed_options
 from errors import UserError
 
@@ -50,8 +50,8 @@ def parser():
                    help="folder to write to; weights: a .keras file")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
-    p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
-                   help="bicubic, photo, photo2, dataset: 2, 3, 4 or several")
+    p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",
+                   help="bicubic, photo, photo2, dataset: 2, 3, 4, 8 or several")
     p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",

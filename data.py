@@ -51,7 +51,7 @@ def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=N
 
     Args:
         pairs: list of `ImagePair`, or of other pairs that load themselves.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         subset: 'train' or 'valid'.
         batch_size: patches in a batch.
         patch_size: LR pixels.

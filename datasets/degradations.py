@@ -71,7 +71,7 @@ class Degradation:
 
         Args:
             hr: image (H, W, 3), uint8; beyond a multiple of `scale` it is cut off.
-            scale: 2, 3 or 4.
+            scale: 2, 3, 4 or 8.
             number: of the sample, at least 0.
 
         Returns:
@@ -92,7 +92,7 @@ def degrade_photo(hr, scale, photo, downgrade="photo", strength=1.0, order=1, se
 
     Args:
         hr: image (H, W, 3), uint8, of any size from `scale` up.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         photo: its name.
         downgrade, strength, order, seed: as for `Degradation`.
     """

@@ -17,7 +17,7 @@ class PatchStream:
 
         Args:
             pairs: list of `ImagePair`, or of other pairs that load themselves.
-            scale: 2, 3 or 4.
+            scale: 2, 3, 4 or 8.
             batch_size: patches in a batch.
             patch_size: size of the low-resolution patch in pixels.
             augment: flip horizontally and rotate by 0, 90, 180 or 270 degrees at random.

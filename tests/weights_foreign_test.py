@@ -31,6 +31,7 @@ NETWORKS = {
     "wdsr-b x4": lambda: wdsr_b(4, 6, 1, padding="same"),
     "edsr x2": lambda: edsr(2, 6, 2),
     "edsr x3": lambda: edsr(3, 6, 1),
+    "edsr x8": lambda: edsr(8, 6, 2),
     "edsr x4": lambda: edsr(4, 6, 3),
     "sr-resnet x4": lambda: sr_resnet(4, 6, 2),
 }

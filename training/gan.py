@@ -23,7 +23,7 @@ def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_si
 
     Args:
         generator_name: key of `model.NETWORKS`, a network that ends in tanh.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         num_filters, num_res_blocks: of the generator.
         hr_patch_size: HR pixels.
         discriminator_filters: filters of the discriminator's first layer.

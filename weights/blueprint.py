@@ -210,7 +210,7 @@ def _check_result(path, features):
     if features.channels != 3 or features.resolution not in SCALES or any(features.margin):
         raise UserError(f"{path}: is no super-resolution network: it makes {features.channels} channels, "
                         f"{features.resolution} times the size and {max(features.margin)} pixels more, not an RGB "
-                        "image of 2, 3 or 4 times the size")
+                        "image of 2, 3, 4 or 8 times the size")
 
 
 def _is_name(value):

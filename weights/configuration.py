@@ -121,7 +121,7 @@ def _check_operations(graph, kind, names, settings):
     """Checks that each Lambda stands where the network has an operation, and that it has as many additions."""
     places = [name for name, node in graph.nodes.items() if node.kind == "InputLayer"]
     places += graph.after(places[0], "Lambda") if settings["padding"] == "symmetric" else []
-    ends = ("tail", "skip") if kind.startswith("wdsr") else ("upsample_1", "upsample_2")
+    ends = ("tail", "skip") if kind.startswith("wdsr") else ("upsample_1", "upsample_2", "upsample_3")
     places += [names[ours] for ours in ends if ours in names]
     blocks = [name for ours, name in names.items() if _is_last_of_block(kind, ours)]
     places = {*places, *blocks, *(add for name in blocks for add in graph.after(name, "Add"))}

@@ -95,8 +95,10 @@ def _named(path, kind, entries):
     if kind == "sr-resnet":
         start += ["head_prelu"]
         end = ["body_end", "body_end_bn", "upsample_1", "upsample_1_prelu", "upsample_2", "upsample_2_prelu", "tail"]
-    elif kind == "edsr":  # head, two layers a block, body_end, one or two upsamplings, tail
-        end = ["body_end", "upsample_1", *(["upsample_2"] if len(rest) % 2 else []), "tail"]
+    elif kind == "edsr":  # head, two layers a block, body_end, one to three upsamplings, tail
+        count = max(1, sum(tensors[0].array.ndim == 4 and tensors[0].array.shape[3] == 4 * tensors[0].array.shape[2]
+                           for _, tensors in rest[1:]))
+        end = ["body_end", *(f"upsample_{i}" for i in range(1, count + 1)), "tail"]
     block = block_layers(kind)
     num_res_blocks = max(0, -((len(start) + len(end) - len(rest)) // len(block)))
     names = [*start, *(f"block_{i}_{name}" for i in range(1, num_res_blocks + 1) for name in block), *end]

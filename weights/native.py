@@ -51,7 +51,7 @@ def load_native(path):
 
 
 def model_scale(model, path="the model"):
-    """Returns the factor (2, 3 or 4) by which `model` enlarges images.
+    """Returns the factor (2, 3, 4 or 8) by which `model` enlarges images.
 
     Raises:
         UserError: `model` is not a super-resolution network; `path` names it in the message.
@@ -64,7 +64,7 @@ def model_scale(model, path="the model"):
     scale = shape[1] // size if len(shape) == 4 and shape[1] else 0
     if tuple(shape) != (1, size * scale, size * scale, 3) or scale not in SCALES:
         raise UserError(f"{path}: is no super-resolution network: it turns 1 x {size} x {size} x 3 into "
-                        f"{' x '.join(map(str, shape))}, not into an RGB image of 2, 3 or 4 times the size")
+                        f"{' x '.join(map(str, shape))}, not into an RGB image of 2, 3, 4 or 8 times the size")
     return scale
 
 

@@ -124,10 +124,12 @@ def _kernel(path, source, name):
 
 
 def _scale(path, source, num_filters):
-    if source.kind == "sr-resnet" or (source.kind == "edsr" and "upsample_2" in source.layers):
+    if source.kind == "sr-resnet":
         return 4
+    if source.kind == "edsr" and "upsample_2" in source.layers:
+        return 8 if "upsample_3" in source.layers else 4
     name, unit = ("upsample_1", num_filters) if source.kind == "edsr" else ("skip", 3)
-    allowed = {unit * scale**2: scale for scale in (SCALES[:2] if source.kind == "edsr" else SCALES)}
+    allowed = {unit * scale**2: scale for scale in ((2, 3) if source.kind == "edsr" else SCALES)}
     kernel = _kernel(path, source, name)
     if kernel.array.shape[-1] not in allowed:
         raise UserError(f"{path}: tensor {kernel.name} has {kernel.array.shape[-1]} filters, where a network of the "
