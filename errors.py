@@ -18,6 +18,16 @@ def describe(error):
     return printable(text or type(error).__name__)
 
 
+def describe_fault(subject, error):
+    """Returns the one-line text of an exception of any class, which names what is at fault: itself, or `subject`."""
+    text, kind = describe(error), type(error).__name__
+    if isinstance(error, UserError) or getattr(error, "filename", None) is not None:
+        return text
+    if isinstance(error, MemoryError):
+        kind = "there is not enough memory"
+    return f"{printable(subject)}: {kind}" + ("" if text == type(error).__name__ else f": {text}")
+
+
 def printable(text):
     """Returns `text`, such as a path, with its control characters as escapes such as \\n."""
     return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), str(text))

@@ -6,7 +6,7 @@ import traceback
 
 from tqdm import tqdm
 
-from errors import UserError, describe
+from errors import describe_fault
 
 
 class Failures:
@@ -24,7 +24,7 @@ class Failures:
 
     def report(self, subject, error):
         """Prints an exception that `subject`, a path or a name, has caused; the next model may meet it again."""
-        line = f"failed: {_one_line(subject, error)}"
+        line = f"failed: {describe_fault(subject, error)}"
         if line in self.lines:
             return
         self.lines.append(line)
@@ -46,12 +46,3 @@ def reporting(subject, on_failure):
         if on_failure is None:
             raise
         on_failure(subject, error)
-
-
-def _one_line(subject, error):
-    text = describe(error)
-    if isinstance(error, UserError) or (isinstance(error, OSError) and error.filename is not None):
-        return text  # it names what is at fault
-    kind = type(error).__name__
-    cause = text.strip().splitlines()[0] if text.strip() else kind
-    return f"{subject}: {kind}" + ("" if cause == kind else f": {cause}")

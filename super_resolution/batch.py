@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from errors import UserError, describe, printable
+from errors import UserError, describe_fault, printable
 from imaging.limits import check_output
 from imaging.photos import Photo, read_photo, write_photo
 
@@ -178,15 +178,5 @@ class Batch:
             self.num_failed += 1
             if self.debug:
                 traceback.print_exception(error)
-            self.bar.write(f"failed: {_failure(job, error)}", file=sys.stderr)
+            self.bar.write(f"failed: {describe_fault(job.source, error)}", file=sys.stderr)
             return None
-
-
-def _failure(job, error):
-    """Returns the one-line text of an exception, with the image's path."""
-    text = describe(error)
-    if isinstance(error, UserError) or getattr(error, "filename", None):
-        return text
-    if isinstance(error, MemoryError):
-        return f"{printable(job.source)}: there is not enough memory: {text}"
-    return f"{printable(job.source)}: {type(error).__name__}: {text}"
