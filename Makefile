@@ -10,7 +10,7 @@ ready := $(if $(given),$(wildcard $(BIN)/python))
 
 # What does not compute with Keras need not be tested again on each backend.
 BACKEND_TESTS = $(addprefix --ignore=tests/,comparison_browser_test.py comparison_page_test.py \
-	conversion_test.py data_test.py degradations_test.py files_test.py images_test.py layout_test.py \
+	conversion_test.py data_test.py degradations_test.py degrading_test.py files_test.py images_test.py layout_test.py \
 	command_line_test.py photos_test.py readme_test.py resize_test.py) tests
 
 .PHONY: demo test test-slow test-backends setup

@@ -8,19 +8,27 @@ import argparse
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
-from choices import DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
+from choices import DEGRADATIONS, DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from errors import UserError, describe
+from files import read_text
 
 LARGEST = 2**31 - 1  # of whole numbers: what every library underneath takes
 LARGEST_SEED = 2**32 - 1  # what NumPy's and the backends' generators take
 # What may be typed beside --resume.
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
                   "print_model_summary", "debug")
+
+STOP_SIGNALS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal was closed"}
+STOP_SECONDS = 5  # which a stopped script has to clean up
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -40,19 +48,65 @@ def script_parser(doc):
 def run(main, args):
     """Calls `main(args)` and returns the exit code: what `main` returned, or 1 after an error.
 
-    A `UserError` or an `OSError` is one line on stderr; `--debug` shows the traceback as well.
+    A `UserError` or an `OSError` is one line on stderr; `--debug` shows the traceback as well. SIGINT, SIGTERM and
+    SIGHUP unwind what is running as Ctrl-C does; the exit code is then the one that shells give for the signal.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes hide our own lines
-    try:
-        return main(args) or 0
-    except (UserError, OSError) as error:
-        if args.debug:
-            traceback.print_exc()
-        print(f"{Path(sys.argv[0]).name}: error: {describe(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{Path(sys.argv[0]).name}: interrupted", file=sys.stderr)
-        return 130
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # any file name can be shown, in any locale
+    with _StopSignals() as signals:
+        try:
+            return main(args) or 0
+        except KeyboardInterrupt:
+            return _stopped(signals.received or signal.SIGINT)
+        except Exception as error:
+            if signals.received:  # a library has made an error of it, or the terminal to be written to is closed
+                return _stopped(signals.received)
+            if not isinstance(error, (UserError, OSError)):
+                raise
+            if args.debug:
+                traceback.print_exc()
+            print(f"{_script_name()}: error: {describe(error)}", file=sys.stderr)
+            return 1
+
+
+def _stopped(number):
+    """Says that a signal ended the script, and returns the exit code."""
+    with suppress(OSError):  # the terminal may be gone
+        print(f"{_script_name()}: {STOP_SIGNALS[signal.Signals(number).name]}", file=sys.stderr)
+    return 128 + number
+
+
+def _script_name():
+    return Path(sys.argv[0]).name
+
+
+class _StopSignals:
+    """Within the `with` block the first signal of `STOP_SIGNALS` raises `KeyboardInterrupt`, once.
+
+    Those that follow would interrupt the cleaning up. They are ignored for some seconds; then they end the process.
+    After the block they are ignored, since Python's own end takes a while, in which they would change the exit code.
+    """
+
+    def __enter__(self):
+        self.received, self._time, self._handlers = None, None, {}
+        if threading.current_thread() is threading.main_thread():
+            numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
+            self._handlers = {number: signal.signal(number, self._receive) for number in numbers
+                              if signal.getsignal(number) != signal.SIG_IGN}  # as nohup has it for SIGHUP
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._handlers.items():
+            signal.signal(number, signal.SIG_IGN if self.received else handler)
+
+    def _receive(self, number, _):
+        if self.received is None:
+            self.received, self._time = number, time.monotonic()
+            raise KeyboardInterrupt
+        if time.monotonic() - self._time > STOP_SECONDS:
+            os._exit(128 + self.received)
 
 
 def typed_options(parser, argv=None):
@@ -121,13 +175,34 @@ def resume_args(parser, typed, allowed):
             parser.error(f"--{name.replace('_', '-')} cannot be changed with --resume: the run goes on with its own")
     path = typed["resume"] / "args.txt"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).split("\n")
     except OSError as error:
         parser.error(f"{path}: {error.strerror}: --resume takes the folder of a run")
-    args = parser.parse_args(lines)
+    except UserError as error:
+        parser.error(str(error))
+    args = _parse_lines(parser, path, [line.removesuffix("\r") for line in lines if line])
     for name, value in typed.items():
         setattr(args, name, value)
     return args
+
+
+def _parse_lines(parser, path, lines):
+    """Returns the arguments that `args_lines` wrote to `path`; any other content is an error that names the file."""
+    options = {name for action in _options(parser) for name in action.option_strings if name.startswith("--")}
+
+    def refuse(message):
+        argparse.ArgumentParser.error(parser, f"{path}: is damaged or not of this script: {message}")
+
+    if not lines:
+        refuse("it is empty")
+    for line in lines:
+        if line.partition("=")[0] not in options:
+            refuse(f"{line[:100]!r} is no option")
+    parser.error = refuse
+    try:
+        return parser.parse_args(lines)
+    finally:
+        del parser.error
 
 
 def args_lines(parser, args):
@@ -147,6 +222,9 @@ def args_lines(parser, args):
             lines.append(f"{option}={value[0]}-{value[-1]}")
         else:
             lines.append(f"{option}={value}")
+    for line in lines:
+        if "\n" in line or "\r" in line:
+            raise UserError(f"{line}: a line of args.txt cannot hold a line break: rename the file or folder")
     return lines
 
 
@@ -176,7 +254,11 @@ def add_training_data_options(parser, scale):
     add_dataset_options(parser)
     parser.add_argument("-s", "--scale", type=int, choices=SCALES, default=scale, help="factor of super-resolution")
     parser.add_argument("--training-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
-    parser.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    parser.add_argument("--validation-images", type=id_range, metavar="A-B",
+                        help="ids; by default all that are there; without a folder of validation images they are "
+                             "taken from the training images")
+    parser.add_argument("--validation-dataset", type=Path, metavar="DIR",
+                        help="data set whose validation images are taken instead")
     parser.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
     parser.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
     parser.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
@@ -194,7 +276,12 @@ def add_dataset_options(parser):
                         help="data set in DIV2K's layout, converted to numpy arrays")
     parser.add_argument("--downgrade", type=folder_part, default="bicubic", metavar="NAME",
                         help=f"how the low-resolution images were made, such as {', '.join(DOWNGRADES)}: what the "
-                             "folders DIV2K_train_LR_NAME and DIV2K_valid_LR_NAME are called")
+                             "folders DIV2K_train_LR_NAME and DIV2K_valid_LR_NAME are called; "
+                             f"{' and '.join(DEGRADATIONS)} are made on the fly where there are no such folders")
+    parser.add_argument("--downgrade-strength", type=number(float, 0, 3), default=1.0, metavar="F",
+                        help=f"{', '.join(DEGRADATIONS)}: 0 (plain bicubic) to 3")
+    parser.add_argument("--downgrade-order", type=int, choices=(1, 2), default=1,
+                        help="photo: 2 does the chain of blur, resizing, noise and JPEG twice")
 
 
 def add_device_options(parser):

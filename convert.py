@@ -10,8 +10,9 @@
 numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
 imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by --seed and
 the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
-What is there and newer than its source is not made again. weights: a Keras 2 file (.h5) or a PyTorch checkpoint
-(.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in the file is executed.
+What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
+or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
+the file is executed.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import os
 import sys
 from pathlib import Path
 
-from choices import BORDER_MODES, DEGRADATIONS, SCALES, WDSR_PADDINGS
+from choices import BORDER_MODES, DEGRADATIONS, SCALES, USUAL_SCALES, WDSR_PADDINGS
 from command_line import LARGEST_SEED, number, run, script_parser, typed_options
 from errors import UserError
 
@@ -49,8 +50,8 @@ def parser():
                    help="folder to write to; weights: a .keras file")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
-    p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
-                   help="bicubic, photo, photo2, dataset: 2, 3, 4 or several")
+    p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",
+                   help="bicubic, photo, photo2, dataset: 2, 3, 4, 8 or several")
     p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
@@ -92,6 +93,7 @@ def main(args):
         weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
         return 0
     from datasets import conversion
+    from datasets.work import do_tasks
 
     for folder in args.indir:
         if not folder.is_dir():
@@ -108,7 +110,7 @@ def main(args):
     else:
         tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
                                          args.seed)
-    return conversion.convert(tasks, args.outdir, args.num_workers)
+    return do_tasks(tasks, args.outdir, args.num_workers, args.debug)
 
 
 def _command_first(argv):

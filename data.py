@@ -1,21 +1,49 @@
 """The door to training data: pairs of images, and random patches of them as a Keras data set."""
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 import keras
 
-from datasets.div2k import find_pairs
+from datasets.degraded import find_or_make_pairs
+from datasets.div2k import hr_dir
 from datasets.patches import PatchStream, start_worker, worker_batch
+from datasets.workers import WorkerPool
 from errors import UserError
 
 SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call their images
 
 
-def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None):
-    """Returns the pairs for training and those for validation; arguments and errors are those of `find_pairs`."""
-    return [find_pairs(dataset, subset, scale, downgrade, ids)
-            for subset, ids in (("train", train_ids), ("valid", valid_ids))]
+def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None, valid_dataset=None):
+    """Returns the pairs for training and those for validation.
+
+    Validation images that are chosen by number come from the training folder where the data set has no folder for
+    validation; they are then not trained on.
+
+    Args:
+        dataset: folder in DIV2K's layout with numpy arrays.
+        scale: 2, 3, 4 or 8.
+        downgrade: name of a stored downgrade, or a `Degradation`, as `find_downgrade` returns it.
+        train_ids, valid_ids: numbers of images; by default all.
+        valid_dataset: another data set, from which the validation images are taken.
+
+    Raises:
+        UserError: as `datasets.div2k.find_pairs`.
+    """
+    train_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, train_ids)
+    if valid_ids is None and not valid_dataset and not hr_dir(dataset, "valid").is_dir():
+        raise UserError(f"{hr_dir(dataset, 'valid')}: there is no such folder; choose validation images among the "
+                        "training images by their ids, or those of another data set")
+    if valid_ids is None or valid_dataset or hr_dir(dataset, "valid").is_dir():
+        return train_pairs, find_or_make_pairs(valid_dataset or dataset, "valid", scale, downgrade, valid_ids)
+    valid_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, valid_ids)
+    names = {pair.name for pair in valid_pairs}
+    train_pairs = [pair for pair in train_pairs if pair.name not in names]
+    print(f"{hr_dir(dataset, 'train')}: {len(names)} of its images are for validation, {len(train_pairs)} for training")
+    if not train_pairs:
+        raise UserError(f"{hr_dir(dataset, 'train')}: all of its images are for validation: leave some for training")
+    return train_pairs, valid_pairs
 
 
 def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=None):
@@ -23,7 +51,7 @@ def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=N
 
     Args:
         pairs: list of `ImagePair`, or of other pairs that load themselves.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         subset: 'train' or 'valid'.
         batch_size: patches in a batch.
         patch_size: LR pixels.
@@ -42,6 +70,10 @@ def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=N
             raise UserError(f"{text}: {advice}")
         print(f"{text} and are left out; {len(stream.pairs)} are used")
     return stream
+
+
+class WorkerDied(UserError):
+    """A process that loads batches was killed."""
 
 
 class PatchSequence(keras.utils.PyDataset):
@@ -67,6 +99,7 @@ class PatchSequence(keras.utils.PyDataset):
         self.in_processes = use_multiprocessing
         self.num_ahead = max_queue_size
         self._executor = None
+        self._failure = None
         self.window(0, num_batches)
 
     def window(self, first_batch, num_batches):
@@ -89,22 +122,44 @@ class PatchSequence(keras.utils.PyDataset):
         last = index + self.num_ahead
         if self._num_batches is not None:
             last = min(last, self._num_batches - 1)
-        for ahead in range(index, max(index, last) + 1):
-            if ahead not in self._futures:
-                self._futures[ahead] = self._submit(self.first_batch + ahead)
-        return self._futures.pop(index).result()
+        try:
+            for ahead in range(index, max(index, last) + 1):
+                if ahead not in self._futures:
+                    self._futures[ahead] = self._submit(self.first_batch + ahead)
+            future = self._futures.pop(index)
+            return self._executor.result(future) if self.in_processes else future.result()
+        except BrokenProcessPool:
+            self._go_on_with_threads()
+            return self[index]
+
+    def check(self):
+        """Raises `WorkerDied` if a process that loads batches was killed.
+
+        Until that is asked for, threads load them: an error in the middle of a step would lose the steps before.
+        """
+        if self._failure is not None:
+            raise self._failure
 
     def close(self):
         """Stops the workers; batches that were loaded ahead are dropped."""
-        if self._executor is not None:
+        if self._executor is not None and self.in_processes:
+            self._executor.kill()
+        elif self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        self._executor = None
         self._futures = {}
+
+    def _go_on_with_threads(self):
+        self._executor.kill()
+        self._executor = None
+        self._futures = {}
+        self.in_processes = False
+        self._failure = WorkerDied("a process that loads images was killed, most often for want of memory: fewer "
+                                   "processes, or threads, need less")
 
     def _submit(self, number):
         if self._executor is None and self.in_processes:
-            self._executor = ProcessPoolExecutor(self.num_workers, multiprocessing.get_context("spawn"), start_worker,
-                                                 (self.stream,))
+            self._executor = WorkerPool(self.num_workers, partial(start_worker, self.stream))
         elif self._executor is None:
             self._executor = ThreadPoolExecutor(self.num_workers)
         return self._executor.submit(worker_batch if self.in_processes else self.stream.batch, number)

@@ -82,6 +82,7 @@ def parse_args(argv=None):
 
 def main(args):
     """Writes the figures of each model; returns 1 if a model or an image failed."""
+    from datasets.degraded import find_downgrade
     from evaluation import (
         Evaluation,
         Failures,
@@ -103,8 +104,9 @@ def main(args):
         samples_of = partial(folder_samples, args.images, args.lr_images, border=border,
                              by_order=args.pair_by == "order")
     else:
+        downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, seed=0)
         border = "symmetric"  # as DIV2K's images were made
-        samples_of = partial(dataset_samples, args.dataset, args.downgrade, ids=args.validation_images)
+        samples_of = partial(dataset_samples, args.dataset, downgrade, ids=args.validation_images)
     failures = Failures(args.debug)
     metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)])
     evaluation = Evaluation(samples_of, protocol, metrics, failures.report)
@@ -133,9 +135,10 @@ def _check_outputs(*paths):
     from files import make_folder
 
     for path in filter(None, paths):
-        make_folder(path.parent)
         if path.is_dir():
             raise UserError(f"{path}: is a folder, not a file to write")
+        if not path.exists() or path.is_file():  # a device or a pipe is written to where it is
+            make_folder(path.parent)
 
 
 def _enlargers(paths, scale, self_ensemble, bicubic_border, on_failure):

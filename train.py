@@ -152,13 +152,15 @@ def main(args):
     import keras
 
     from data import find_training_pairs
+    from datasets.degraded import find_downgrade
     from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
     from training.pixelwise import PixelTraining
 
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, args.training_images,
-                                                   args.validation_images)
+    downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
+    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
+                                                   args.validation_images, args.validation_dataset)
     sequence, validate = _data(args, train_pairs, valid_pairs)
     inference_model, network, schedule = build(args)
     workspace, progress = _resume(args, network) if args.resume else _begin(args, inference_model, network, sequence)

@@ -90,13 +90,15 @@ def main(args):
     import keras
 
     from data import find_training_pairs
+    from datasets.degraded import find_downgrade
     from training.gan import GANTraining
     from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
 
     keras.utils.set_random_seed(args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, args.training_images,
-                                                   args.validation_images)
+    downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
+    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
+                                                   args.validation_images, args.validation_dataset)
     sequence = _sequence(args, train_pairs)
     inference_model, *steps, learning_rates = _build(args)
     validate = _validation(args, steps[0], valid_pairs)

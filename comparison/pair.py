@@ -21,7 +21,7 @@ class Comparison:
     Attributes:
         lr: image (H, W, 3), uint8.
         sr: image (H scale, W scale, 3), uint8.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         name: the image's, to be shown.
         model_name: the network's, to be shown.
         hr: the original, of the size of `sr`, or None.

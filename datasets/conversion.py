@@ -1,34 +1,28 @@
-"""The work of convert.py: what is to be made from what, done by several processes."""
+"""What convert.py makes: which files of which image, and how each of them is written."""
 
 import csv
+import io
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import re
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from choices import SCALES
 from datasets import div2k
-from errors import UserError, describe
-from files import atomic_path, make_folder, outdated, write_csv, write_text
-from imaging.image_files import find_images, read_image
+from datasets.work import Task
+from errors import UserError
+from files import atomic_path, make_folder, read_text, write_csv, write_text
+from imaging.image_files import find_images
 from imaging.photos import Photo, write_photo
 from imaging.resize import downscale
 
 PARAMETERS_FILE = ".convert.json"  # what the files in a folder were made with
 IMAGES_FILE = "images.csv"  # which photo has which id
 IMAGES_FIELDS = ("id", "subset", "source")
-
-
-class Task(NamedTuple):
-    """One source image and the files to be made of it: `make[path](path, image)` writes each."""
-
-    source: object
-    make: dict
+SUBSETS = ("train", "valid")
+REMOVE_LIST = "remove it together with the arrays beside it, or choose another --outdir"
 
 
 def numpy_tasks(indir, outdir):
@@ -101,24 +95,6 @@ def dataset_tasks(indirs, outdir, scales, border, validation_fraction, seed):
             for image_id, (path, subset) in enumerate(ordered, start=1)]
 
 
-def convert(tasks, outdir, num_workers):
-    """Does the tasks, reports each that fails, and returns the exit code: 1 if any failed."""
-    make_folder(outdir)
-    due = [Task(task.source, stale) for task in tasks
-           if (stale := {path: make for path, make in task.make.items() if outdated(path, task.source)})]
-    failures = 0
-    with (ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn")) as pool,
-          tqdm(total=len(due), unit="image", disable=None) as progress):
-        for future in as_completed([pool.submit(_do, task) for task in due]):
-            error = future.result()
-            if error:
-                failures += 1
-                progress.write(f"failed: {error}")
-            progress.update()
-    print(f"{len(due) - failures} images converted, {len(tasks) - len(due)} up to date, {failures} failed: {outdir}")
-    return 1 if failures else 0
-
-
 def write_array(path, image):
     """Writes an image as a .npy array, atomically."""
     with atomic_path(path) as temporary:
@@ -149,18 +125,6 @@ def write_jpeg(path, image, quality):
         Image.fromarray(image).save(temporary, quality=quality)
 
 
-def _do(task):
-    """Does one task in a worker process; returns the error's text or None."""
-    try:
-        image = read_image(task.source)
-        for path, make in task.make.items():
-            make(path, image)
-    except (UserError, OSError) as error:
-        text = describe(error)
-        return text if str(task.source) in text else f"{task.source}: {text}"
-    return None
-
-
 def _check_reducible(image, scale):
     if min(image.shape[:2]) < scale:
         raise UserError(f"is {image.shape[0]} x {image.shape[1]}, too small to be reduced by {scale}")
@@ -188,10 +152,12 @@ def _remember_parameters(outdir, parameters):
     make_folder(outdir)
     path = outdir / PARAMETERS_FILE
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = json.loads(read_text(path))
+        if not isinstance(earlier, dict):
+            raise ValueError(f"it holds no object but {str(earlier)[:40]!r}")
     except FileNotFoundError:
         earlier = {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is damaged ({error}): remove it together with the files made in {outdir}") from error
     if earlier == parameters:
         return
@@ -203,13 +169,30 @@ def _remember_parameters(outdir, parameters):
 def _drop_renumbered(outdir, rows):
     """Writes images.csv and removes the arrays of ids that stand for another photo than in an earlier run."""
     path = outdir / IMAGES_FILE
-    earlier = []
-    if path.exists():
-        with open(path, encoding="utf-8", newline="") as file:
-            earlier = [(int(row["id"]), row["subset"], row["source"]) for row in csv.DictReader(file)]
-    for image_id, subset, _ in set(earlier) - set(rows):
+    for image_id, subset, _ in set(_read_rows(path)) - set(rows):
         stale = [div2k.hr_path(outdir, subset, image_id)]
         stale += [div2k.lr_path(outdir, subset, "bicubic", scale, image_id) for scale in SCALES]
         for array in stale:
             array.unlink(missing_ok=True)
     write_csv(path, IMAGES_FIELDS, (dict(zip(IMAGES_FIELDS, row, strict=True)) for row in rows))
+
+
+def _read_rows(path):
+    """Returns the rows (id, subset, source) of an images.csv, none where there is no such file.
+
+    Arrays are removed by what it says, so that every row is checked.
+    """
+    try:
+        lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        header = next(lines, None)
+        rows = list(lines)
+    except FileNotFoundError:
+        return []
+    except csv.Error as error:
+        raise UserError(f"{path}: is damaged ({error}): {REMOVE_LIST}") from error
+    if header != list(IMAGES_FIELDS):
+        raise UserError(f"{path}: is no list of {', '.join(IMAGES_FIELDS)}: {REMOVE_LIST}")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(IMAGES_FIELDS) or not re.fullmatch(r"[0-9]{1,9}", row[0]) or row[1] not in SUBSETS:
+            raise UserError(f"{path}: row {number} is not an id, {' or '.join(SUBSETS)}, and a source: {REMOVE_LIST}")
+    return [(int(image_id), subset, source) for image_id, subset, source in rows]

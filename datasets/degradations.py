@@ -2,7 +2,7 @@
 
 `photo` is mild: what happens to a photo between the lens and a website. `photo2` is the second-order recipe of
 Real-ESRGAN (Wang et al. 2021, "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
-sections 3.1 to 3.4), with the published settings of its x4 model. All steps leave 8-bit images, as files do.
+sections 3.1 to 3.3), with the published settings of its x4 model. All steps leave 8-bit images, as files do.
 
 Every choice and all noise come from one random stream, that of (seed, number), so that an image is the same whichever
 process makes it, and when.
@@ -10,6 +10,7 @@ process makes it, and when.
 
 import hashlib
 import math
+import os
 
 import numpy as np
 
@@ -61,12 +62,16 @@ class Degradation:
             raise UserError(f"order {order} of a degradation is not allowed: choose 1 or 2")
         self.name, self.strength, self.order, self.seed = name, strength, order, seed
 
+    def __str__(self):
+        order = f", order {self.order}" if self.order > 1 else ""
+        return f"{self.name}, strength {self.strength:g}{order}, seed {self.seed}"
+
     def lr(self, hr, scale, number):
         """Returns the low-resolution image of `hr` that (seed, number) stands for.
 
         Args:
             hr: image (H, W, 3), uint8; beyond a multiple of `scale` it is cut off.
-            scale: 2, 3 or 4.
+            scale: 2, 3, 4 or 8.
             number: of the sample, at least 0.
 
         Returns:
@@ -87,18 +92,23 @@ def degrade_photo(hr, scale, photo, downgrade="photo", strength=1.0, order=1, se
 
     Args:
         hr: image (H, W, 3), uint8, of any size from `scale` up.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         photo: its name.
         downgrade, strength, order, seed: as for `Degradation`.
     """
-    number = int.from_bytes(hashlib.sha256(photo.encode()).digest()[:8], "big")
-    return Degradation(downgrade, strength, order, seed).lr(hr, scale, number)
+    return Degradation(downgrade, strength, order, seed).lr(hr, scale, number_of(photo))
+
+
+def number_of(name):
+    """Returns the number of a random stream that stands for a file's name."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")
 
 
 class _Photo(Chance):
     """The chain `photo` for one image."""
 
     def lr(self, hr, size, order):
+        """Returns the image of `hr` that has `size` (height, width) after `order` passes."""
         image = hr
         for _ in range(order - 1):
             factor = self.rng.uniform(1, hr.shape[0] / size[0])

@@ -2,13 +2,18 @@
 
 import math
 import mmap
+import os
 import re
+import stat
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from errors import UserError
+
+MAX_CAUSE = 200  # characters of NumPy's message, which may hold a whole header
 
 
 class StoredImage(NamedTuple):
@@ -28,8 +33,8 @@ class StoredImage(NamedTuple):
 class ImagePair(NamedTuple):
     """One image in high and in low resolution, both stored.
 
-    Whatever trains or validates asks a pair only for `name`, `folder`, `lr_shape` and `load`, so that another class
-    with these can make its low resolution itself.
+    Whatever trains or validates asks a pair only for `name`, `folder`, `lr_shape`, `load` and `crop`, so that another
+    class with these can make its low resolution itself.
 
     Attributes:
         name: the image's id, which is the name of its files, such as '0801'.
@@ -53,6 +58,14 @@ class ImagePair(NamedTuple):
         """Returns `hr`, cropped to `scale` times the size of `lr`, and `lr`, (H, W, 3) uint8."""
         height, width, _ = self.lr_shape
         return self.hr.map()[:height * scale, :width * scale], self.lr.map()
+
+    def crop(self, y, x, size, scale, number):
+        """Returns the patches of `hr` and `lr` whose corner is at (y, x) in LR pixels, `size` LR pixels on a side.
+
+        `number` is that of the sample, of which stored images make no use.
+        """
+        hr = self.hr.map()[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+        return hr, self.lr.map()[y:y + size, x:x + size]
 
 
 def hr_dir(dataset, subset):
@@ -130,6 +143,19 @@ def find_pairs(dataset, subset, scale, downgrade, ids=None, on_bad=None):
     return pairs
 
 
+def stored_hr_images(dataset, subset, ids=None):
+    """Returns the name and the `StoredImage` of each high-resolution array; arguments and errors as in `find_pairs`."""
+    folder = hr_dir(dataset, subset)
+    for needed in (Path(dataset), folder):
+        if not needed.is_dir():
+            raise UserError(f"{needed}: there is no such folder; convert.py makes a data set")
+    names = _stems(folder)
+    if not names:
+        raise UserError(f"{folder}: there are no arrays NAME.npy in it{_nested(folder)}")
+    return [(name, stored_image(folder / f"{name}.npy"))
+            for name in (names if ids is None else _chosen(folder, names, ids))]
+
+
 def stored_image(path):
     """Checks an image array (H, W, 3), uint8, by its header and its size, and returns it as a `StoredImage`.
 
@@ -137,11 +163,18 @@ def stored_image(path):
         UserError: the file is missing, corrupt, or holds something else.
     """
     try:
-        image = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            raise UserError(f"{path}: is no regular file, as an array is")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such array") from error
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as a numpy array: {error}") from error
+    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
+        cause = str(error).partition("\n")[0][:MAX_CAUSE] or type(error).__name__
+        raise UserError(f"{path}: cannot be read as a numpy array: {cause}") from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(f"{path}: holds {image.dtype} of shape {image.shape}, not an image: "
                         "uint8 of shape (height, width, 3)")

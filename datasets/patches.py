@@ -1,10 +1,5 @@
 """Random patches of pairs of images, and worker processes that make them; without Keras, which they need not load."""
 
-import os
-import signal
-import threading
-import time
-
 import numpy as np
 
 from errors import UserError
@@ -22,7 +17,7 @@ class PatchStream:
 
         Args:
             pairs: list of `ImagePair`, or of other pairs that load themselves.
-            scale: 2, 3 or 4.
+            scale: 2, 3, 4 or 8.
             batch_size: patches in a batch.
             patch_size: size of the low-resolution patch in pixels.
             augment: flip horizontally and rotate by 0, 90, 180 or 270 degrees at random.
@@ -54,11 +49,10 @@ class PatchStream:
         """Returns the paired patches of sample `number` of the stream."""
         rng = np.random.default_rng((self.seed, 1, number))
         pair = self.pairs[self._image_index(number)]
-        hr, lr = pair.load(self.scale)
-        y = int(rng.integers(lr.shape[0] - self.patch_size + 1))
-        x = int(rng.integers(lr.shape[1] - self.patch_size + 1))
-        lr, hr = (_crop(image, y * factor, x * factor, self.patch_size * factor)
-                  for image, factor in ((lr, 1), (hr, self.scale)))
+        height, width, _ = pair.lr_shape
+        y = int(rng.integers(height - self.patch_size + 1))
+        x = int(rng.integers(width - self.patch_size + 1))
+        hr, lr = pair.crop(y, x, self.patch_size, self.scale, number)
         if self.augment:
             flip, quarters = rng.integers(2), rng.integers(4)
             lr, hr = (np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
@@ -80,25 +74,13 @@ def central_patches(hr, lr, scale, size):
     return hr[y * scale:, x * scale:][:lr.shape[0] * scale, :lr.shape[1] * scale], lr
 
 
-def _crop(image, y, x, size):
-    return image[y:y + size, x:x + size]
-
-
 _stream = None  # of a worker process
 
 
 def start_worker(stream):
-    """Prepares a worker process: Ctrl-C is for the main process, and without that there is nothing to do."""
+    """Prepares a worker process to make batches of a `PatchStream`."""
     global _stream
     _stream = stream
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _exit_with_parent(parent):
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)
 
 
 def worker_batch(number):

@@ -1,8 +1,9 @@
 """The degradations of Real-ESRGAN: twice blur, resizing, noise and JPEG, with sinc filters.
 
 After Wang et al. (2021), "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data", sections
-3.1 to 3.4. The settings are those of its x4 model, from section 4.1 and options/train_realesrgan_x4plus.yml beside its
-code. Unlike there, every step leaves an 8-bit image.
+3.1 to 3.3. The settings are those of its x4 model, from section 4.1 and options/train_realesrgan_x4plus.yml beside its
+code. Unlike there, every step leaves an 8-bit image, JPEG keeps all colours in half of the cases, and the
+high-resolution image is not sharpened.
 """
 
 import math
@@ -55,10 +56,11 @@ class Photo2(Chance):
     """The chain `photo2` for one image."""
 
     def lr(self, hr, size):
+        """Returns the image of `hr` that has `size` (height, width)."""
         image = self._passed(hr, hr.shape[:2], FIRST_PASS)
         image = self.compressed(image, JPEG_QUALITY)
         image = self._passed(image, size, SECOND_PASS)
-        if self.rng.random() < 0.5:  # section 3.4: the last two steps in either order
+        if self.rng.random() < 0.5:  # section 3.3: the last two steps in either order
             return self.compressed(self._finished(image, size), JPEG_QUALITY)
         return self._finished(self.compressed(image, JPEG_QUALITY), size)
 
@@ -105,6 +107,6 @@ class Photo2(Chance):
         kernel = self.choice(INTERPOLATIONS)
         if kernel != "area":
             return degrading.interpolate(image, size, kernel)
-        if size[0] > image.shape[0]:  # copies of the nearest pixel would move the image: section 3.2
+        if size[0] > image.shape[0]:  # copies of the nearest pixel would move the image: section 3.1
             return degrading.interpolate(image, size, "bilinear")
         return degrading.resize(image, size, "box")

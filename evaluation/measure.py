@@ -125,26 +125,23 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
     """
     cache = cache or ImageCache(max_bytes=0)
     metrics = choose_metrics() if metrics is None else metrics
-    rows, seconds, pending, refused = [], 0.0, deque(), []
+    rows, seconds = [], 0.0
+    pending = deque()
+    refused = []  # what `enlarge` could not do: the fault of the images, or of the network where it is all of them
     note = None if on_failure is None else lambda subject, error: refused.append((subject, error))
 
     def finish(sample, score):
         with reporting(f"{enlarge.name}: {sample.hr}", note):
             rows.append(_row(sample, score.result()))
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(PENDING_SCORES) as scorer:
-        ahead = _read_ahead(reader, samples, lambda sample: cache.load(sample, enlarge.scale, protocol))
-        for sample, loading in zip(progress(samples), ahead, strict=True):
-            images = None
-            with reporting(sample.hr, on_failure):
-                images = loading.result()
-            if images is None:
-                continue
+    loaded = _loaded(samples, lambda sample: cache.load(sample, enlarge.scale, protocol), progress, on_failure)
+    with ThreadPoolExecutor(PENDING_SCORES) as scorer:
+        for sample, hr, lr in loaded:
             with reporting(f"{enlarge.name}: {sample.hr}", note):
                 start = time.perf_counter()
-                sr = enlarge(images[1])
+                sr = enlarge(lr)
                 seconds += time.perf_counter() - start
-                pending.append((sample, scorer.submit(_score, images[0], sr, enlarge.scale, protocol, metrics)))
+                pending.append((sample, scorer.submit(_score, hr, sr, enlarge.scale, protocol, metrics)))
             if len(pending) > PENDING_SCORES:
                 finish(*pending.popleft())
         for one in pending:
@@ -156,13 +153,21 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
     return Scores(rows, seconds, metrics, len(samples) - len(rows))
 
 
-def _read_ahead(reader, samples, load):
-    """Yields the future of what `load` returns for each sample, while that of the next one is under way."""
-    futures = deque([reader.submit(load, samples[0])])
-    for following in samples[1:]:
-        futures.append(reader.submit(load, following))
-        yield futures.popleft()
-    yield futures.popleft()
+def _loaded(samples, load, progress, on_failure):
+    """Yields each sample with the two images that `load` returns, while those of the next one are being read.
+
+    Samples that cannot be loaded are left out.
+    """
+    with ThreadPoolExecutor(1) as reader:
+        loading = reader.submit(load, samples[0])
+        for i, sample in enumerate(progress(samples)):
+            images = None
+            with reporting(sample.hr, on_failure):
+                images = loading.result()
+            if i + 1 < len(samples):
+                loading = reader.submit(load, samples[i + 1])
+            if images is not None:
+                yield sample, *images
 
 
 def _score(hr, sr, scale, protocol, metrics):

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.div2k import ImagePair, find_pairs
+from datasets.degraded import DegradedPair, find_or_make_pairs
+from datasets.div2k import ImagePair
 from datasets.pairing import pair_all, pair_by_order, without_lr
 from errors import UserError
 from imaging.image_files import find_images, read_image
@@ -36,11 +37,11 @@ class Sample(NamedTuple):
 class DIV2KSample(NamedTuple):
     """A pair of arrays of a data set."""
 
-    pair: ImagePair
+    pair: ImagePair | DegradedPair
 
     name = property(lambda self: self.pair.name)
     hr = property(lambda self: self.pair.hr.path)
-    lr = property(lambda self: self.pair.lr.path)
+    lr = property(lambda self: self.pair.lr.path if isinstance(self.pair, ImagePair) else None)
 
     def load(self, scale):
         """Returns `hr`, cropped to a multiple of `scale`, and `lr`, (H, W, 3) uint8."""
@@ -67,7 +68,7 @@ def dataset_samples(dataset, downgrade, scale, ids=None):
         UserError: a folder or an id is missing, or all images are bad.
     """
     bad = []
-    pairs = find_pairs(dataset, "valid", scale, downgrade, ids, lambda *fault: bad.append(BadSample(*fault)))
+    pairs = find_or_make_pairs(dataset, "valid", scale, downgrade, ids, lambda *fault: bad.append(BadSample(*fault)))
     if not pairs:
         raise bad[0].error
     return sorted([*map(DIV2KSample, pairs), *bad], key=lambda sample: str(sample.lr))

@@ -13,11 +13,11 @@ def read(file, start, form):
     Only the file's own turning and mirroring counts, which libvips does; its EXIF orientation has no meaning.
     """
     with pillow.open_file(file, form) as image:
-        tags, icc_profile = pillow.exif_tags(image), image.info.get("icc_profile")
+        tags, icc_profile, _ = pillow.side_information(image)
     with vips.errors():
         image = vips.open_file(f"{form.vips}load", file.name)
-        check_size(image.width, image.height)
-        pixels = image.numpy()
+        check_size(image.width, image.height, form.most_pixels)
+        pixels = vips.to_array(image)
     if pixels.dtype == np.uint16:
         pixels = pixels | pixels >> image.get("bits-per-sample")  # libvips leaves the low bits 0: white is 65535
     return pixels, tags | {ORIENTATION: 1}, icc_profile, None

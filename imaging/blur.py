@@ -27,7 +27,7 @@ def gaussian_kernel(radius, sigma, other_sigma=None, angle=0.0):
 
 
 def generalized_gaussian_kernel(radius, sigma, other_sigma=None, angle=0.0, shape=1.0):
-    """Returns a generalized Gaussian kernel: Liu et al. (2020) as in Real-ESRGAN, section 3.1, with beta = `shape`.
+    """Returns a generalized Gaussian kernel: Real-ESRGAN (Wang et al. 2021), section 3.1, with beta = `shape`.
 
     Below 1 the kernel has a sharper peak than a Gaussian, above 1 a flatter one. The other arguments are those of
     `gaussian_kernel`.
@@ -41,7 +41,7 @@ def plateau_kernel(radius, sigma, other_sigma=None, angle=0.0, shape=1.0):
 
 
 def sinc_kernel(radius, cutoff):
-    """Returns the circular low-pass kernel that makes ringing and overshoot: Real-ESRGAN, equation 6.
+    """Returns the circular low-pass kernel that makes ringing and overshoot: Real-ESRGAN, section 3.3.
 
     Args:
         radius: R in pixels.

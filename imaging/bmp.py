@@ -1,10 +1,26 @@
-"""Writing BMP, which libvips does not."""
+"""BMP, which libvips neither reads nor writes."""
 
 import struct
 
 from PIL import Image
 
+from imaging import pillow, vips
+from imaging.limits import Unsupported
+
 STRIP = 128  # rows that are written at once
+RLE4 = 2  # a compression, which Pillow decodes pixel by pixel in Python
+MAX_RLE4 = 1 << 24  # pixels
+
+
+def read(file, start, form):
+    """Reads a BMP file, as `imaging.pillow.read` does."""
+    return pillow.read(file, start, form, _check_work)
+
+
+def _check_work(image):
+    if image.info.get("compression") == RLE4 and image.width * image.height > MAX_RLE4:
+        raise Unsupported(f"it has {image.width} x {image.height} pixels, and in run-length encoding of 4 bits images "
+                          f"of up to {MAX_RLE4:,} pixels are read: save it as PNG")
 
 
 def save(path, image, form):
@@ -18,5 +34,5 @@ def save(path, image, form):
                                8 * image.bands, 0, size, x, y, 0, 0) + palette)
         for bottom in range(image.height, 0, -STRIP):
             top = max(bottom - STRIP, 0)
-            strip = Image.fromarray(image.crop(0, top, image.width, bottom - top).numpy())
+            strip = Image.fromarray(vips.to_array(image.crop(0, top, image.width, bottom - top)))
             file.write(strip.tobytes("raw", "L" if image.bands == 1 else "BGR", stride, -1))

@@ -37,10 +37,14 @@ def _blend(strip):
     return colours * alpha + 255 * (1 - alpha) + 0.5
 
 
-def _by_strips(pixels, shape, compute):
+def _by_strips(image, shape, compute):
+    """Returns an array of this shape, uint8, of what `compute` makes of strips of the array or PIL image `image`."""
     result = np.empty(shape, np.uint8)
-    for top in range(0, len(pixels), STRIP):
-        result[top:top + STRIP] = compute(pixels[top:top + STRIP])
+    for top in range(0, shape[0], STRIP):
+        bottom = min(top + STRIP, shape[0])
+        is_array = isinstance(image, np.ndarray)
+        strip = image[top:bottom] if is_array else image.crop((0, top, image.width, bottom))
+        result[top:bottom] = compute(strip)
     return result
 
 
@@ -67,7 +71,8 @@ def from_pillow(image):
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if image.has_transparency_data:
         mode += "A"
-    return np.asarray(image if image.mode == mode else image.convert(mode))
+    return _by_strips(image, (image.height, image.width, len(mode))[:2 + (len(mode) > 1)], lambda strip: (
+        np.asarray(strip if strip.mode == mode else strip.convert(mode))))
 
 
 def to_srgb(image, icc_profile=None):

@@ -1,19 +1,46 @@
-"""What is accepted: how large an image may be, and that it is a still one."""
+"""What is accepted: how large an image may be, and that it is a still one in a plain file."""
+
+import os
+import stat
 
 from errors import UserError
 from imaging.formats import format_of
 
 MAX_PIXELS = 178_956_970  # of an input: twice Pillow's limit, from which on it is taken for a decompression bomb
+MAX_BYTES = 2**32  # of a file to be read: so many pixels, uncompressed, with 16 bits and alpha take a third
 
 
 class Unsupported(ValueError):
     """An image is sound, but not of a kind that is read; the text says why."""
 
 
-def check_size(width, height):
+def check_file(path):
+    """Raises an error if `path` is no file to be opened: opening a pipe would wait, and reading a device never end.
+
+    Raises:
+        Unsupported: it is a pipe, a socket or a device, or too large.
+        OSError: there is no such file.
+    """
+    status = os.stat(path)
+    kind = stat.S_IFMT(status.st_mode)
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a folder is an error when it is opened
+        raise Unsupported("it is no regular file, but a pipe, a socket or a device")
+    if status.st_size > MAX_BYTES:
+        raise Unsupported(f"it has {status.st_size:,} bytes, and files of up to {MAX_BYTES:,} bytes are read")
+
+
+def check_size(width, height, most=None):
     """Raises `Unsupported` if an image to be read has too many pixels: a small file can unpack to many gigabytes."""
-    if width * height > MAX_PIXELS:
-        raise Unsupported(f"it has {width} x {height} pixels, and images of up to {MAX_PIXELS:,} pixels are read")
+    most = most or MAX_PIXELS
+    if width * height > most:
+        raise Unsupported(f"it has {width} x {height} pixels, and images of up to {most:,} pixels are read")
+
+
+def check_samples(width, height, bytes_per_pixel):
+    """Raises `Unsupported` if the pixels of an image to be read take more memory than any with 16 bits and alpha."""
+    if width * height * bytes_per_pixel > 8 * MAX_PIXELS:
+        raise Unsupported(f"it has {width} x {height} pixels of {bytes_per_pixel} bytes, and images of up to "
+                          f"{8 * MAX_PIXELS:,} bytes are read")
 
 
 def check_frames(count, noun="frames"):

@@ -5,6 +5,7 @@ array's own memory, of which Pillow would make a copy of 4 bytes a pixel.
 """
 
 import contextlib
+import logging
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,7 @@ from errors import UserError
 from files import atomic_path
 from imaging import colour, vips
 from imaging.formats import NAMES, format_by_start, format_of
-from imaging.limits import Unsupported, check_output
-from imaging.pillow import DAMAGE
+from imaging.limits import Unsupported, check_file, check_output
 from imaging.tags import ORIENTATION, resolution_in, sound_resolution
 
 START = 32  # bytes at the start of a file, by which its format is known
@@ -47,7 +47,7 @@ def read_photo(path):
     Raises:
         UserError: names the file and why it cannot be read.
     """
-    with _reading(path), open(path, "rb") as file:
+    with _reading(path), _open(path) as file:
         start = file.read(START)
         file.seek(0)
         pixels, tags, icc_profile, resolution = _format(start).reader()(file, start, _format(start))
@@ -80,24 +80,35 @@ def write_photo(path, photo):
 def image_size(path):
     """Returns width and height of an image file by its header alone, not turned upright; None where it has none."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return image.size
-    except (OSError, Image.DecompressionBombError, *DAMAGE):
+        with _quiet(), _open(path) as file, Image.open(file) as image:
+            return image.size
+    except Exception:  # noqa: BLE001 - Pillow lets errors of any class escape, and reading the file will tell
         return None
+
+
+def _open(path):
+    check_file(path)
+    return open(path, "rb")
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silences Pillow's warnings and what it logs."""
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextlib.contextmanager
 def _reading(path):
-    """Turns what happens when a file cannot be read into a `UserError`, and silences Pillow's warnings."""
+    """Turns what happens when a file cannot be read into a `UserError`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             yield
     except (Unsupported, MemoryError) as error:
         raise UserError(f"{path}: cannot be read as an image: {error or 'out of memory'}") from error
-    except (OSError, *DAMAGE) as error:
+    except Exception as error:  # decoders let errors of any class escape, and one file must not end a folder
         if isinstance(error, OSError) and error.strerror:  # the system's own cause, such as 'Permission denied'
             raise UserError(f"{path}: {error.strerror}") from error
         detail = " ".join(str(error).replace(f"{path}: ", "").split())

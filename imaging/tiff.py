@@ -5,8 +5,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from imaging import colour, vips
-from imaging.limits import Unsupported, check_frames, check_size
-from imaging.tags import ORIENTATION
+from imaging.limits import Unsupported, check_frames, check_samples, check_size
+from imaging.tags import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
 
 SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, NUM_SAMPLES = 254, 258, 259, 262, 277  # tags
 EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING, ICC_PROFILE = 338, 339, 530, 34675
@@ -15,6 +15,10 @@ JPEG, CMYK, YCBCR, CIELAB = 7, 5, 6, 8  # a compression, and photometric interpr
 ALPHA = (1, 2)  # kinds of extra samples: premultiplied, which libvips undoes, and not
 CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "cmyk": 4}  # colours of libvips' interpretations
 NUMBERS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}  # sample formats
+BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}  # of libvips' numbers
+USED = (SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, NUM_SAMPLES, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING,
+        ICC_PROFILE, ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)  # tags
+MAX_PAGES = 1000  # each may repeat the tags of a whole large file
 BIG_TIFF = 2**32 - 2**26  # bytes of pixels: deflate may add a little, and plain TIFF ends at 4 GiB
 
 
@@ -32,7 +36,8 @@ def read(file, start, form):
     with vips.errors():
         image = vips.open_file(f"{form.vips}load", file.name, page=pages[0])
         check_size(image.width, image.height)
-        pixels = _colours(image.numpy(), image.interpretation, tags)
+        check_samples(image.width, image.height, image.bands * BYTES.get(image.format, 8))
+        pixels = _colours(vips.to_array(image), image.interpretation, tags)
     return pixels, tags, None if tags.get(PHOTOMETRIC) == CMYK else tags.get(ICC_PROFILE), None
 
 
@@ -43,7 +48,7 @@ def save(path, image, form):
 
 
 def _directories(file):
-    """Returns the tags of each page, as dicts."""
+    """Returns the tags of each page that are used here, as dicts."""
     start = file.read(8)
     if b"+" in start[2:4]:
         start += file.read(8)  # BigTIFF
@@ -52,7 +57,10 @@ def _directories(file):
         directory = ImageFileDirectory_v2(start)
         file.seek(offset)
         directory.load(file)
-        found[offset], offset = dict(directory), directory.next
+        found[offset] = {tag: directory[tag] for tag in USED if tag in directory}
+        offset = directory.next
+        if len(found) > MAX_PAGES:
+            raise Unsupported(f"it has more than {MAX_PAGES:,} pages, and only still images are read")
     if not found:
         raise Unsupported("it has no pages")
     return list(found.values())

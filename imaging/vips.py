@@ -5,16 +5,27 @@ import functools
 import logging
 import os
 import re
+import sys
+import threading
 
 import numpy as np
+
+_MESSAGES = threading.Lock()
 
 
 @functools.cache
 def load():
-    """Returns the module `pyvips`: without a cache, which would keep images in memory, and without log output."""
+    """Returns the module `pyvips`: without a cache, which would keep images in memory, and without log output.
+
+    pyvips would have libvips call Python's logging from threads of its own, in which Python has crashed.
+    """
+    is_ours = "pyvips" not in sys.modules
+    os.environ["VIPS_WARNING"] = "1"  # libvips reads it when it is loaded, and drops its warnings itself
     logging.getLogger("pyvips").propagate = False
     import pyvips
 
+    if is_ours:
+        pyvips._remove_log_handler()
     pyvips.cache_set_max(0)
     return pyvips
 
@@ -26,6 +37,20 @@ def errors():
         yield
     except load().Error as error:
         raise OSError(_cause(error.detail)) from error
+
+
+@contextlib.contextmanager
+def messages():
+    """As `errors`, and yields a list that holds, after the block, what libvips had to say without an error.
+
+    Its buffer of messages is one for all threads: one block runs at a time.
+    """
+    library, said = load().vips_lib, []
+    with _MESSAGES, errors():
+        library.vips_error_clear()
+        yield said
+        said.append(load().ffi.string(library.vips_error_buffer()).decode("utf-8", "replace"))
+        library.vips_error_clear()
 
 
 def open_file(loader, path, **options):
@@ -47,6 +72,12 @@ def from_array(pixels):
     kind, grey, rgb = {"uint8": ("uchar", "b-w", "srgb"), "uint16": ("ushort", "grey16", "rgb16")}[pixels.dtype.name]
     image = load().Image.new_from_memory(pixels.data, width, height, channels, kind)
     return image.copy(interpretation=grey if channels < 3 else rgb)
+
+
+def to_array(image):
+    """Returns the pixels of an image of libvips, (H, W) of one band or (H, W, C); `numpy()` gives 1 x 1 no shape."""
+    shape = (image.height, image.width) if image.bands == 1 else (image.height, image.width, image.bands)
+    return image.numpy().reshape(shape)
 
 
 def save(path, image, form, **options):

@@ -11,7 +11,7 @@ def edsr(scale, num_filters=64, num_res_blocks=8, res_block_scaling=None, tanh_a
     """Builds EDSR (figure 3 of the paper). RGB (N, H, W, 3) in [0, 255] in, (N, H scale, W scale, 3) out.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         num_filters: filters of every convolution but the last.
         num_res_blocks: residual blocks.
         res_block_scaling: factor on each residual branch (section 3.2; 0.1 for 256 filters), or None.
@@ -42,8 +42,8 @@ def edsr_gen(scale, num_filters=64, num_res_blocks=8, res_block_scaling=None):
 
 
 def upsample(x, scale, num_filters):
-    """Enlarges feature maps by `scale` (2, 3 or 4): x4 is two steps of x2."""
-    for i, factor in enumerate((2, 2) if scale == 4 else (scale,), start=1):
+    """Enlarges feature maps by `scale` (2, 3, 4 or 8): x4 is two steps of x2, x8 three."""
+    for i, factor in enumerate((3,) if scale == 3 else (2,) * (scale.bit_length() - 1), start=1):
         x = conv(x, num_filters * factor**2, 3, f"upsample_{i}")
         x = PixelShuffle(factor, name=f"upsample_{i}_shuffle")(x)
     return x

@@ -14,7 +14,7 @@ def build_network(name, scale, **hyper_parameters):
 
     Args:
         name: key of `NETWORKS`.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         hyper_parameters: of any network (`num_filters`, `num_res_blocks`, `res_block_expansion`,
             `res_block_scaling`, `padding`); a builder gets those that it has.
 

@@ -24,7 +24,7 @@ def wdsr_b(scale, num_filters=32, num_res_blocks=8, res_block_expansion=6, res_b
     """Builds WDSR-B (section 3.2): 1x1 convolution up, ReLU, 1x1 to 0.8 x `num_filters`, 3x3 to `num_filters`.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         num_filters: filters between the residual blocks.
         num_res_blocks: residual blocks.
         res_block_expansion: how many times wider the features are before the activation.

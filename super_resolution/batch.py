@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from errors import UserError, describe
+from errors import UserError, describe, printable
 from imaging.limits import check_output
 from imaging.photos import Photo, read_photo, write_photo
 
@@ -115,7 +115,7 @@ class Batch:
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             loading = reader.submit(self._load, jobs[0]) if jobs else None
             for i, (job, size) in enumerate(zip(jobs, sizes, strict=True)):
-                self.bar.set_description(job.source.name, refresh=False)
+                self.bar.set_description(printable(job.source.name), refresh=False)
                 end = self.bar.n + size
                 loaded = self._attempt(job, loading.result)
                 loading = reader.submit(self._load, jobs[i + 1]) if i + 1 < len(jobs) else None
@@ -157,7 +157,7 @@ class Batch:
         if self.observer:
             self.observer.add(job, loaded.photo, sr, loaded.prepared)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]
-        return f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}", loaded.sr is None
+        return printable(f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}"), loaded.sr is None
 
     def _output_bytes(self, photo):
         return photo.pixels.nbytes * self.super_resolve.scale**2
@@ -174,12 +174,19 @@ class Batch:
         """Returns what `call` returns, or None after a failure, which is reported."""
         try:
             return call(*args)
-        except (UserError, OSError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever befalls one image, the others are done
             self.num_failed += 1
             if self.debug:
                 traceback.print_exception(error)
-            text = describe(error)
-            if isinstance(error, MemoryError):
-                text = f"{job.source}: there is not enough memory: {text}"
-            self.bar.write(f"failed: {text}", file=sys.stderr)
+            self.bar.write(f"failed: {_failure(job, error)}", file=sys.stderr)
             return None
+
+
+def _failure(job, error):
+    """Returns the one-line text of an exception, with the image's path."""
+    text = describe(error)
+    if isinstance(error, UserError) or getattr(error, "filename", None):
+        return text
+    if isinstance(error, MemoryError):
+        return f"{printable(job.source)}: there is not enough memory: {text}"
+    return f"{printable(job.source)}: {type(error).__name__}: {text}"

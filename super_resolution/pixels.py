@@ -20,7 +20,7 @@ class ArrayPixels:
 
     Args:
         lr: the array.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         halo: how far the network looks, in LR pixels.
     """
 

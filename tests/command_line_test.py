@@ -1,11 +1,16 @@
 import argparse
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from command_line import id_range, number
+from command_line import args_lines, id_range, number, run
+from errors import UserError
+from files import write_text
 from tests.conftest import ROOT
+from tests.processes import Started
 
 SCRIPTS = ["convert", "demo", "evaluate", "train", "train_gan"]
 
@@ -70,3 +75,131 @@ def test_debug_shows_the_traceback_of_an_error(run_main, tmp_path):
     assert code == 1
     assert "Traceback" in err
     assert "nowhere: there is no such folder" in err
+
+
+STOPPED = """
+import signal, sys, time
+from types import SimpleNamespace
+from command_line import run
+
+def main(args):
+    try:
+        if sys.argv[1] == "swallowed":
+            try:
+                print("ready", flush=True)
+                time.sleep(30)
+            except KeyboardInterrupt:
+                raise ImportError("an error that a library makes of it")
+        print("ready", flush=True)
+        time.sleep(30)
+    finally:
+        time.sleep(0.5)
+        print("cleaned up", flush=True)
+
+code = run(main, SimpleNamespace(debug=False))
+time.sleep(0.3)
+sys.exit(code)
+"""
+
+
+def stopped(tmp_path, number, times, how="raised"):
+    """Returns exit code and output of a script that got a signal so many times."""
+    (tmp_path / "script.py").write_text(STOPPED)
+    started = Started(tmp_path / "script.py", how, PYTHONPATH=".")
+    assert started.process.stdout.readline() == "ready\n"
+    started.signal_group(number, times)
+    return started.end(seconds=10)
+
+
+@pytest.mark.parametrize("times", [1, 2, 8])
+@pytest.mark.parametrize(("number", "code", "text"), [
+    (signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"),
+    (signal.SIGHUP, 129, "the terminal was closed")])
+def test_a_signal_unwinds_once_however_often_it_comes(tmp_path, number, times, code, text):
+    assert stopped(tmp_path, number, times) == (code, f"cleaned up\nscript.py: {text}\n")
+
+
+def test_a_signal_that_a_library_makes_an_error_of_is_still_the_cause(tmp_path):
+    assert stopped(tmp_path, signal.SIGTERM, 1, "swallowed") == (143, "cleaned up\nscript.py: terminated\n")
+
+
+def test_a_script_that_does_not_stop_in_time_is_ended_by_the_next_signal(tmp_path):
+    hanging = STOPPED.replace("time.sleep(0.5)", "command_line.STOP_SECONDS = 0; time.sleep(60)")
+    (tmp_path / "script.py").write_text(f"import command_line{hanging}")
+    started = Started(tmp_path / "script.py", "raised", PYTHONPATH=".")
+    assert started.process.stdout.readline() == "ready\n"
+    started.signal_group(signal.SIGTERM, 3)
+    assert started.end(seconds=10) == (143, "")
+
+
+def test_a_signal_that_is_ignored_from_the_start_stays_so():
+    code = ("import signal, os; from types import SimpleNamespace; from command_line import run; "
+            "signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+            "run(lambda args: os.kill(os.getpid(), signal.SIGHUP), SimpleNamespace(debug=False)); print('went on')")
+    assert Started("-c", code).end() == (0, "went on\n")
+
+
+def test_handlers_are_as_before_after_a_script():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert run(lambda args: 0, argparse.Namespace(debug=False)) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_name_can_be_shown(encoding):
+    code = ("from types import SimpleNamespace; from command_line import run; from errors import UserError\n"
+            r"def main(args):" "\n"
+            r"    print('a\udcff\u4e2d')" "\n"
+            r"    raise UserError('b\udcff\n\x1b')" "\n"
+            "run(main, SimpleNamespace(debug=False))")
+    code, out = Started("-c", code, PYTHONIOENCODING=encoding).end()
+    assert (code, "Traceback" in out) == (0, False)
+    assert r"a\udcff" in out
+    assert r"error: b\udcff\n\x1b" in out
+
+
+def write_args(folder, content):
+    (folder / "args.txt").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(("content", "cause"), [
+    (b"", "it is empty"), (b"\xff\x00\xfe", "is no option"), (b"--help\n", "is no option"), (b"-h\n", "is no option"),
+    (b"train.py --epochs 5\n", "is no option"), (b"--epochs=many\n", "--epochs: many is not allowed"),
+    (b"--epochs\n", "--epochs: expected one argument"), (b"--model=\xff\n", "--model: invalid choice"),
+    (b"--epochs=5\nnotes\n", "'notes' is no option"), (b"--epochs=" + b"9" * 5000, "--epochs: ")])
+@pytest.mark.parametrize("script", ["train", "train_gan"])
+def test_a_damaged_args_txt_is_named(tmp_path, capsys, content, cause, script):
+    if script == "train_gan" and b"--model" in content:
+        return
+    with pytest.raises(SystemExit) as error:
+        __import__(script).parse_args(["--resume", str(write_args(tmp_path, content))])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert error.value.code == 2
+    assert f"error: {tmp_path / 'args.txt'}: is damaged or not of this script: " in message
+    assert cause in message
+
+
+def test_a_pipe_in_place_of_args_txt_is_not_opened(tmp_path, capsys):
+    import train
+
+    os.mkfifo(tmp_path / "args.txt")
+    with pytest.raises(SystemExit):
+        train.parse_args(["--resume", str(tmp_path)])
+    assert f"{tmp_path / 'args.txt'}: is no regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"\xff\xe9"), "a\x85b\u2028c\x0cd", " a=b # c"])
+def test_args_txt_keeps_every_name(tmp_path, name):
+    import train
+
+    args = train.parse_args(["--dataset", name])
+    write_text(tmp_path / "args.txt", "".join(f"{line}\n" for line in args_lines(train.parser(), args)))
+    assert str(train.parse_args(["--resume", str(tmp_path)]).dataset) == name
+
+
+def test_a_line_break_in_a_name_is_refused_by_args_txt():
+    import train
+
+    with pytest.raises(UserError, match="cannot hold a line break"):
+        args_lines(train.parser(), train.parse_args(["--dataset", "a\nb"]))

@@ -1,5 +1,7 @@
 import csv
 import os
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -8,9 +10,12 @@ import pytest
 from PIL import Image
 
 import convert
+from datasets.work import Task, do_tasks
+from errors import UserError
 from imaging.image_files import read_image
 from imaging.resize import downscale
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo
+from tests.processes import Started
 
 
 @pytest.fixture
@@ -78,7 +83,8 @@ def test_jpeg_writes_the_quality_that_was_asked_for(run_main, photos, tmp_path):
 def test_bicubic_writes_every_scale(run_main, photos, tmp_path):
     code, _, _ = run_main(convert, "bicubic", "-i", photos, "-o", tmp_path / "LR", "--scales", 2, 3)
     assert code == 0
-    assert sorted(path.name for path in (tmp_path / "LR").iterdir()) == [".convert.json", "X2", "X3"]
+    names = sorted(path.name for path in (tmp_path / "LR").iterdir())
+    assert names == [".convert-sources", ".convert.json", "X2", "X3"]
     for scale in (2, 3):
         lr = read_image(tmp_path / "LR" / f"X{scale}" / f"ax{scale}.png")
         assert np.array_equal(lr, downscale(read_image(photos / "a.png"), scale))
@@ -178,3 +184,187 @@ def test_a_failed_start_does_not_bind_the_output_folder_to_its_parameters(run_ma
     (tmp_path / "empty").mkdir()
     assert run_main(convert, "jpeg", "-i", tmp_path / "empty", "-o", tmp_path / "out", "--jpeg-quality", 75)[0] == 1
     assert run_main(convert, "jpeg", "-i", photos, "-o", tmp_path / "out", "--jpeg-quality", 90)[0] == 0
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A folder of 24 images that take seconds."""
+    first = save_photo(tmp_path / "photos" / "00.bmp", make_photo(800, 1000))
+    for i in range(1, 24):
+        os.link(first, first.with_name(f"{i:02d}.bmp"))
+    return first.parent
+
+
+def start_dataset(photos, outdir):
+    """Starts a conversion and waits for its first file."""
+    started = Started("convert.py", "dataset", "-i", photos, "-o", outdir, "--num-workers", 2)
+    started.wait_until(lambda: list(outdir.glob("*/*.npy")))
+    return started
+
+
+def assert_whole(outdir):
+    """Asserts that every array that is there is whole, and that there is nothing half-written."""
+    assert not list(outdir.rglob("*.part*"))
+    for path in outdir.rglob("*.npy"):
+        assert np.load(path).ndim == 3
+
+
+@pytest.mark.parametrize(("number", "times", "code"), [
+    (signal.SIGINT, 3, 130), (signal.SIGTERM, 1, 143),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (
+        (signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 3, 143), (signal.SIGHUP, 1, 129)))])
+def test_a_signal_ends_a_conversion_at_once_and_it_can_be_gone_on_with(run_main, many, tmp_path, number, times, code):
+    started = start_dataset(many, tmp_path / "bin")
+    started.signal_group(number, times)
+    returned, out = started.end(seconds=5)
+    assert returned == code, out
+    assert "Traceback" not in out
+    assert len(out.splitlines()) == 2, out
+    assert "not done" in out.splitlines()[0]
+    assert started.left() == []
+    assert_whole(tmp_path / "bin")
+    _, out, _ = run_main(convert, "dataset", "-i", many, "-o", tmp_path / "bin")
+    assert "0 failed: " in out
+    assert len(list((tmp_path / "bin").glob("*/*.npy"))) == 24
+    assert len(list((tmp_path / "bin").glob("*/*/*.npy"))) == 72
+    assert_whole(tmp_path / "bin")
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_a_conversion_that_is_killed(many, tmp_path):
+    for i in range(10):
+        outdir = tmp_path / f"bin-{i}"
+        started = start_dataset(many, outdir)
+        started.process.kill()
+        assert started.left() == []
+
+
+def test_a_worker_that_is_killed_is_an_error_after_what_is_finished_is_kept(run_main, many, tmp_path):
+    started = start_dataset(many, tmp_path / "bin")
+    started.wait_until(lambda: len(list((tmp_path / "bin").glob("*/*.npy"))) > 4)
+    os.kill(started.workers()[0], signal.SIGKILL)
+    code, out = started.end()
+    assert code == 1
+    assert "Traceback" not in out
+    assert out.count("error: ") == 1
+    assert f"error: {tmp_path / 'bin'}: a worker process was killed" in out
+    not_done = [line for line in out.splitlines() if line.startswith("not done: ")]
+    assert not_done[0].startswith(f"not done: {many}")
+    assert_whole(tmp_path / "bin")
+    summary = next(line for line in out.splitlines() if "images converted" in line).split()
+    finished, left = int(summary[0]), int(summary[9])
+    assert finished + left == 24
+    assert finished > 0
+    _, out, _ = run_main(convert, "dataset", "-i", many, "-o", tmp_path / "bin")
+    assert f"{left} images converted, {finished} up to date, 0 failed" in out
+
+
+def raise_something_odd(path, image):
+    raise AssertionError(f"odd\n{image.shape}")
+
+
+def test_any_error_of_one_image_is_reported_and_the_rest_is_done(photos, tmp_path, capsys):
+    from datasets.conversion import write_array
+
+    tasks = [Task(photos / "a.png", {tmp_path / "bin" / "a.npy": raise_something_odd}),
+             Task(photos / "gone.png", {tmp_path / "bin" / "gone.npy": write_array}),
+             Task(photos / "b.PNG", {tmp_path / "bin" / "b.npy": write_array})]
+    assert do_tasks(tasks, tmp_path / "bin", 1, debug=True) == 1
+    output = capsys.readouterr()
+    assert f"failed: {photos / 'a.png'}: AssertionError: odd (24, 30, 3)\n" in output.out
+    assert f"failed: {photos / 'gone.png'}: No such file or directory\n" in output.out
+    assert "1 images converted, 0 up to date, 2 failed" in output.out
+    assert "in raise_something_odd" in output.err
+    assert do_tasks(tasks[:1], tmp_path / "bin", 1) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_photo_that_is_replaced_by_an_older_one_is_converted_again(run_main, photos, tmp_path):
+    argv = [convert, "-i", photos, "-o", tmp_path / "bin", "numpy"]
+    run_main(*argv)
+    save_photo(photos / "a.png", make_photo(8, 8))
+    os.utime(photos / "a.png", ns=(10**18, 10**18))
+    assert "1 images converted, 2 up to date" in run_main(*argv)[1]
+    save_photo(photos / "a.png", make_photo(9, 9))
+    os.utime(photos / "a.png", ns=(10**18, 10**18))  # another size of the same time
+    assert "1 images converted, 2 up to date" in run_main(*argv)[1]
+    assert np.load(tmp_path / "bin" / "a.npy").shape == (9, 9, 3)
+    assert "0 images converted, 3 up to date" in run_main(*argv)[1]
+
+
+def test_arrays_of_an_earlier_version_are_kept_unless_older_than_their_photos(run_main, photos, tmp_path):
+    argv = [convert, "-i", photos, "-o", tmp_path / "bin", "numpy"]
+    run_main(*argv)
+    (tmp_path / "bin" / ".convert-sources").unlink()
+    os.utime(tmp_path / "bin" / "a.npy", ns=(10**18, 10**18))
+    assert "1 images converted, 2 up to date" in run_main(*argv)[1]
+    assert "0 images converted, 3 up to date" in run_main(*argv)[1]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"5", b"\xff", b"{", b"[" * 10**5, b'{"a": 1}\n{}'])
+def test_a_damaged_record_of_the_parameters_is_named(run_main, photos, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".convert.json").write_bytes(content)
+    result = run_main(convert, "jpeg", "-i", photos, "-o", tmp_path / "out")
+    assert_one_line_error(result, tmp_path / "out" / ".convert.json", "is damaged", "remove it")
+
+
+HEADER = b"id,subset,source\r\n"
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"name,price\r\nx,1\r\n", HEADER + b"1,train\r\n", HEADER + b"x,train,a.png\r\n",
+    HEADER + b"-1,train,a.png\r\n", HEADER + b"1,test,a.png\r\n", HEADER + b"1,/../../beside,a.png\r\n",
+    HEADER + b"9" * 5000 + b",train,a.png\r\n", HEADER + b"1,train,a.png,b\r\n", HEADER + b'1,train,"a.png\r\n',
+    HEADER + b"1,train,\x00" + b"a" * 200_000 + b"\r\n"])
+def test_a_damaged_list_of_photos_is_named_and_removes_nothing(run_main, photos, tmp_path, content):
+    outdir = tmp_path / "bin"
+    beside = tmp_path / "beside_HR" / "0001.npy"
+    for path in (beside, outdir / "DIV2K_" / "x", outdir / "DIV2K_train_HR" / "0001.npy"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("kept")
+    (outdir / "images.csv").write_bytes(content)
+    result = run_main(convert, "dataset", "-i", photos, "-o", outdir)
+    assert_one_line_error(result, outdir / "images.csv", "remove it")
+    assert (outdir / "images.csv").read_bytes() == content
+    assert beside.read_text() == (outdir / "DIV2K_train_HR" / "0001.npy").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", [".convert.json", ".convert-sources", "images.csv"])
+def test_a_pipe_in_place_of_a_list_is_named_and_not_opened(run_main, photos, tmp_path, name):
+    (tmp_path / "bin").mkdir()
+    os.mkfifo(tmp_path / "bin" / name)
+    result = run_main(convert, "dataset", "-i", photos, "-o", tmp_path / "bin")
+    assert_one_line_error(result, tmp_path / "bin" / name, "is no regular file")
+
+
+def test_names_that_are_not_utf8_and_control_characters_are_converted_in_any_locale(tmp_path):
+    names = [b"\xff\xe9.png", b"line\nbreak.png", b"escape\x1b[2J.png", b"bad-\xfe\n.png", b"n" * 251 + b".png"]
+    photos = tmp_path / os.fsdecode(b"photos-\xff")
+    for i, name in enumerate(map(os.fsdecode, names)):
+        save_photo(tmp_path / "a.png", make_photo(20 + i, 30, seed=i))
+        photos.mkdir(exist_ok=True)
+        shutil.move(tmp_path / "a.png", photos / name)
+    (photos / os.fsdecode(names[3])).write_bytes(b"no image")
+    for locale in ({"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}):
+        outdir = tmp_path / os.fsdecode(b"bin-\xff") / str(len(locale))
+        for converted in (4, 0):
+            code, out = Started("convert.py", "dataset", "-i", photos, "-o", outdir, "--scales", 2, **locale).end()
+            assert code == 1
+            assert "Traceback" not in out
+            assert f"{converted} images converted, {4 - converted} up to date, 1 failed" in out
+            assert r"photos-\udcff/bad-\udcfe\n.png: cannot be read" in out
+            assert out.isascii()
+        assert len(list(outdir.rglob("*.npy"))) == 8
+
+
+def test_do_tasks_says_what_a_worker_that_is_killed_costs(photos, tmp_path, capsys):
+    tasks = [Task(path, {tmp_path / f"{path.stem}.npy": end_the_process}) for path in photos.glob("*.*")]
+    with pytest.raises(UserError, match="2 images were not done"):
+        do_tasks(tasks, tmp_path, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if line.startswith(f"not done: {photos}")]) == 2
+
+
+def end_the_process(path, image):
+    os._exit(1)

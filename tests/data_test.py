@@ -1,3 +1,8 @@
+import multiprocessing
+import os
+import signal
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -5,7 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from data import PatchSequence, patch_stream
+from data import PatchSequence, WorkerDied, find_training_pairs, patch_stream
+from datasets.degradations import Degradation
+from datasets.degraded import find_downgrade
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
 from errors import UserError
@@ -78,6 +85,59 @@ def test_a_sequence_is_the_stream_whatever_the_workers(pairs, num_workers, in_pr
     sequence.close()
 
 
+def test_batches_go_on_when_a_worker_is_killed_until_it_is_asked_for(pairs):
+    stream = PatchStream(pairs, 3, batch_size=64, patch_size=18)  # batches larger than a pipe holds
+    sequence = PatchSequence(stream, 12, 2, True, 4)
+    for index in range(12):
+        sequence.check()
+        if index == 6:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            break
+        assert np.array_equal(sequence[index][0], stream.batch(index)[0])
+    for later in range(index, 12):
+        assert np.array_equal(sequence[later][0], stream.batch(later)[0])
+    with pytest.raises(WorkerDied, match="was killed"):
+        sequence.check()
+    sequence.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_batch_is_noticed(pairs):
+    stream = HalfSent(PatchStream(pairs, 3, batch_size=4, patch_size=9))
+    sequence = PatchSequence(stream, 4, 2, True, 1)
+    for index in range(4):
+        assert np.array_equal(sequence[index][0], stream.stream.batch(index)[0])
+    with pytest.raises(WorkerDied):
+        sequence.check()
+    sequence.close()
+
+
+class HalfSent:
+    """A stream whose workers die while they pass on batch 2."""
+
+    batch_size = 4
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def batch(self, number):
+        batch = self.stream.batch(number)
+        if number == 2 and multiprocessing.parent_process():
+            # The executor's thread for results writes to this pipe; no result is as large as its length says.
+            descriptor = _result_pipe()
+            os.write(descriptor, struct.pack("!i", 10**6) + b"half of a batch")
+            os._exit(1)
+        return batch
+
+
+def _result_pipe():
+    """Returns the descriptor of the pipe by which this worker passes on its results."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["result_queue"]._writer.fileno()
+
+
 def test_an_error_of_a_worker_is_raised_where_its_batch_is_used(pairs):
     stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
     for pair in pairs:
@@ -127,6 +187,10 @@ class MadePair:
         hr = np.load(self.hr_path)
         lr = downscale(hr, scale, "replicate")
         return hr[:lr.shape[0] * scale, :lr.shape[1] * scale], lr // 2
+
+    def crop(self, y, x, size, scale, number):
+        hr, lr = self.load(scale)
+        return hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale], lr[y:y + size, x:x + size]
 
 
 @pytest.mark.parametrize("in_processes", [False, True])
@@ -211,6 +275,30 @@ def test_a_bad_array_is_named_with_its_cause(pairs, tmp_path, spoil, cause):
         find_pairs(tmp_path, "train", 3, "bicubic")
 
 
+def npy_header(text):
+    """Returns the beginning of a .npy file with any header."""
+    return b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text.encode("latin-1") + b"\n" + bytes(999)
+
+
+@pytest.mark.parametrize("header", [
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (", "{'descr': '|u1', 'fortran_order': False, 'shape': (8.0,)}",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (-8, -9, 3)}", "(" * 3000 + ")" * 3000, "\n" * 50,
+    f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({2**70}, 9, 3)}}", "1\r\n2", "-" * 9000])
+def test_an_array_with_any_header_is_an_error_of_one_line(pairs, tmp_path, header):
+    pairs[1].lr.path.write_bytes(npy_header(header))
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: ") as error:
+        find_pairs(tmp_path, "train", 3, "bicubic")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_pipe_in_place_of_an_array_is_named_and_not_opened(pairs, tmp_path):
+    pairs[1].lr.path.unlink()
+    os.mkfifo(pairs[1].lr.path)
+    with pytest.raises(UserError, match=f"{pairs[1].lr.path}: is no regular file"):
+        find_pairs(tmp_path, "train", 3, "bicubic")
+
+
 def test_missing_folders_and_ids_are_named(pairs, tmp_path):
     for subset, scale, missing in (("valid", 3, "DIV2K_valid_HR"), ("train", 2, "DIV2K_train_LR_bicubic/X2")):
         with pytest.raises(UserError, match=f"{missing}: there is no such folder; convert.py"):
@@ -279,3 +367,62 @@ def test_a_folder_in_the_folder_is_named(tmp_path):
     write_arrays(tmp_path / "DIV2K_train_LR_bicubic" / "X2", "0001x2", shape=(4, 4, 3))
     with pytest.raises(UserError, match=r"DIV2K_train_HR: there are no arrays .*but .* its folder DIV2K_train_HR"):
         find_pairs(tmp_path, "train", 2, "bicubic")
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_low_resolution_patches_are_made_of_the_high_ones_whatever_the_workers(tmp_path, in_processes):
+    for subset, seed in (("train", 0), ("valid", 1)):
+        (tmp_path / f"DIV2K_{subset}_HR").mkdir()
+        np.save(tmp_path / f"DIV2K_{subset}_HR" / "photo.npy", make_photo(67, 53, seed=seed))
+    degradation = Degradation("photo", seed=3)
+    train_pairs, (valid_pair,) = find_training_pairs(tmp_path, 2, degradation)
+    stream = patch_stream(train_pairs, 2, "train", batch_size=4, patch_size=12, seed=0)
+    sequence = PatchSequence(stream, 3, num_workers=2, use_multiprocessing=in_processes)
+    batches = [sequence[i] for i in range(3)]
+    sequence.close()
+    for number in reversed(range(3)):
+        for ours, theirs in zip(stream.batch(number), batches[number], strict=True):
+            assert np.array_equal(ours, theirs)
+    lr, hr = batches[0]
+    assert lr.shape == (4, 12, 12, 3)
+    assert hr.shape == (4, 24, 24, 3)
+    plain = [downscale(image, 2) for image in hr]
+    assert not np.array_equal(lr, plain)
+    assert np.abs(lr.astype(int) - plain).mean() < 20
+    assert np.array_equal(valid_pair.load(2)[1], valid_pair.load(2)[1])
+    assert valid_pair.load(2)[0].shape == (66, 52, 3)
+    assert valid_pair.load(2)[1].shape == valid_pair.lr_shape == (33, 26, 3)
+
+
+def write_hr(dataset, subset, *names):
+    folder = dataset / f"DIV2K_{subset}_HR"
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        np.save(folder / f"{name}.npy", make_photo(32, 36, seed=i))
+
+
+def test_stored_low_resolution_is_taken_before_any_is_made(tmp_path, capsys):
+    write_hr(tmp_path, "train", "0001")
+    write_hr(tmp_path, "valid", "0801")
+    write_arrays(tmp_path / "DIV2K_valid_LR_photo" / "X2", "0801x2", shape=(16, 18, 3))
+    train_pairs, valid_pairs = find_training_pairs(tmp_path, 2, find_downgrade("photo", 1.0, 1, seed=0))
+    assert valid_pairs[0].load(2)[1].max() == 0
+    assert train_pairs[0].load(2)[1].max() > 0
+    assert capsys.readouterr().out == (f"{tmp_path / 'DIV2K_train_HR'}: low-resolution images are made (photo, "
+                                       "strength 1, seed 0)\n")
+
+
+def test_validation_images_may_come_from_the_training_folder_or_another_data_set(tmp_path, capsys):
+    downgrade = find_downgrade("photo", 0.0, 1, seed=0)
+    write_hr(tmp_path / "merged", "train", "0001", "0002", "0801", "0802")
+    write_hr(tmp_path / "other", "valid", "a", "b", "c")
+    train_pairs, valid_pairs = find_training_pairs(tmp_path / "merged", 2, downgrade, None, range(801, 803))
+    assert [pair.name for pair in train_pairs] == ["0001", "0002"]
+    assert [pair.name for pair in valid_pairs] == ["0801", "0802"]
+    assert "2 of its images are for validation, 2 for training" in capsys.readouterr().out
+    _, valid_pairs = find_training_pairs(tmp_path / "merged", 2, downgrade, valid_dataset=tmp_path / "other")
+    assert [pair.name for pair in valid_pairs] == ["a", "b", "c"]
+    with pytest.raises(UserError, match=r"DIV2K_valid_HR: there is no such folder; choose validation images among"):
+        find_training_pairs(tmp_path / "merged", 2, downgrade)
+    with pytest.raises(UserError, match="all of its images are for validation"):
+        find_training_pairs(tmp_path / "merged", 2, downgrade, range(1, 3), range(1, 3))

@@ -223,6 +223,29 @@ def test_memory_that_is_not_there_fails_one_image(run_main, model_path, tmp_path
     assert "images: 1 super-resolved, 0 already there, 1 failed" in out
 
 
+def test_an_error_of_any_class_fails_one_image(run_main, model_path, tmp_path, monkeypatch):
+    class OddError(Exception):
+        pass
+
+    def fail_at(width, function, shape):
+        def fail(*args, **kwargs):
+            if shape(*args).shape[1] == width:
+                raise OddError("of two\nlines")
+            return function(*args, **kwargs)
+        return fail
+
+    for width in (5, 6, 7, 8):
+        save_photo(tmp_path / "in" / f"{width}.png", make_photo(4, width))
+    monkeypatch.setattr(SuperResolver, "enlarge", fail_at(6, SuperResolver.enlarge, lambda _, lr, *__: lr))
+    monkeypatch.setattr(batch, "write_photo", fail_at(21, batch.write_photo, lambda _, photo: photo.pixels))
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    for width in (6, 7):
+        assert f"failed: {tmp_path / 'in' / f'{width}.png'}: OddError: of two lines\n" in err
+    assert "images: 2 super-resolved, 0 already there, 2 failed" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["5-sr.png", "8-sr.png"]
+
+
 def test_the_next_image_is_read_and_the_last_written_while_the_network_works(model_path, tmp_path, monkeypatch):
     for name in ("a.png", "b.png", "c.png"):
         save_photo(tmp_path / "in" / name, make_photo(5, 6))
@@ -328,3 +351,12 @@ def test_the_shipped_model_reaches_its_published_psnr_on_set5(test_data):
         values.append(10 * np.log10(255**2 / np.mean(difference**2)))
     assert len(values) == 5
     assert np.mean(values) > 31.0
+
+
+def test_control_characters_of_names_are_shown_escaped(run_main, model_path, tmp_path):
+    save_photo(tmp_path / "in" / "a\n\x1b[2J.png", make_photo(12, 12))
+    (tmp_path / "in" / "b\n.png").write_text("no image")
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    assert rf"{tmp_path}/in/a\n\x1b[2J.png 12x12 -> {tmp_path}/out/a\n\x1b[2J-sr.png" in out
+    assert rf"failed: {tmp_path}/in/b\n.png: cannot be read" in err

@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -55,7 +56,7 @@ def test_every_model_gets_its_psnr_and_the_best_is_named(run_main, models, datas
 def test_a_nan_is_null_and_never_the_best(run_main, models, dataset, tmp_path):
     indir, networks = models
     broken = networks["epoch-001.keras"]
-    broken.set_weights([weight * np.nan for weight in broken.get_weights()])
+    broken.set_weights([weight + 1e38 for weight in broken.get_weights()])  # finite, but not what comes out
     weights.save(broken, indir / "broken.keras")
     _, out, _ = run_main(evaluate, "-d", dataset, "-i", indir, "-o", tmp_path / "eval.json")
     assert json.loads((tmp_path / "eval.json").read_text())["broken.keras"] is None
@@ -393,3 +394,10 @@ def test_bad_input_is_named(run_main, models, dataset, tmp_path):
             (["-i", indir, "-o", tmp_path / "empty"], [tmp_path / "empty", "is a folder"]),
             (["-i", indir, "-o", tmp_path / "file" / "a.json"], [tmp_path / "file", "cannot be a folder"])):
         assert_one_line_error(run_main(evaluate, "-d", dataset, *argv), *parts)
+
+
+def test_a_device_is_written_to_though_its_folder_is_not(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    evaluate._check_outputs(Path("/dev/null"), None)
+    with pytest.raises(UserError, match="permission denied"):
+        evaluate._check_outputs(tmp_path / "eval.json")

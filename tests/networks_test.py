@@ -52,7 +52,7 @@ def test_trainable_parameter_counts_leave_out_the_moving_statistics():
         assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("name", SMALL)
 def test_every_size_is_enlarged_by_the_scale(name, scale):
     if name == "sr-resnet" and scale != 4:

@@ -5,6 +5,8 @@ The image in them is `photo()`, unless it is said otherwise.
 
 import functools
 import io
+import os
+import socket
 import struct
 import zlib
 
@@ -12,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from imaging import vips
 from tests.conftest import make_photo
 
 HEIGHT, WIDTH = 18, 26
@@ -57,9 +60,7 @@ def profile(space="sRGB"):
     if space == "sRGB":
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     if space == "cmyk":
-        import pyvips
-
-        return bytes(pyvips.Operation.call("profile_load", "cmyk"))
+        return bytes(vips.load().Operation.call("profile_load", "cmyk"))
     rgb = bytearray(profile())  # a grey profile is a white point and one curve, which stand in the sRGB profile
     tags = {bytes(rgb[i:i + 4]): bytes(rgb[i + 4:i + 12]) for i in range(132, 132 + 12 * rgb[131], 12)}
     kept = {b"wtpt": tags[b"wtpt"], b"kTRC": tags[b"rTRC"], b"desc": tags[b"desc"], b"cprt": tags[b"cprt"]}
@@ -81,8 +82,7 @@ def by_pillow(image, mode=None, format=None, **options):
 def by_libvips(image, interpretation=None, cast=None, orientation=None, icc_profile=None, **options):
     """Returns a maker: saves an array as libvips does, which knows 16 bits."""
     def make(path):
-        import pyvips
-
+        pyvips = vips.load()
         picture = pyvips.Image.new_from_array(image)
         if interpretation:
             picture = picture.copy(interpretation=interpretation)
@@ -244,18 +244,88 @@ def damaged(make):
     return make_damaged
 
 
-def huge_jpeg(path):
-    """A small JPEG whose header says that it is 65000 x 65000 pixels."""
-    start = jpeg_bytes().index(b"\xff\xc0") + 5
-    content = bytearray(jpeg_bytes())
-    content[start:start + 4] = struct.pack(">HH", 65_000, 65_000)
-    path.write_bytes(content)
-
-
 def huge_webp(path):
     """A WebP without pixels whose header says that it is 16000 x 16000 pixels."""
     size = struct.pack("<BI", 0x2F, 15_999 | 15_999 << 14)
     path.write_bytes(b"RIFF" + struct.pack("<I", 34) + b"WEBPVP8L" + struct.pack("<I", 22) + size + bytes(17))
+
+
+def short_of_pixels(make):
+    """Returns a maker of a sound PNG file whose pixels end in the middle."""
+    def make_short(path):
+        make(path)
+        data, packed, chunks = path.read_bytes(), b"", []
+        while data[8:]:
+            size, name = struct.unpack(">I4s", data[8:16])
+            chunks.append((name, data[16:16 + size]))
+            data = data[:8] + data[20 + size:]
+        packed = b"".join(content for name, content in chunks if name == b"IDAT")
+        rows = zlib.decompress(packed)
+        chunks = [chunks[0], (b"IDAT", zlib.compress(rows[:len(rows) // 2])), (b"IEND", b"")]
+        path.write_bytes(data + b"".join(struct.pack(">I", len(content)) + name + content
+                                         + struct.pack(">I", zlib.crc32(name + content)) for name, content in chunks))
+    return make_short
+
+
+def spliced(make, first, last=None):
+    """Returns a maker of a JPEG file without the part from `first` to `last` (the end marker), shares of its length."""
+    def make_spliced(path):
+        make(path)
+        content = path.read_bytes()
+        end = len(content) - 2 if last is None else int(last * len(content))
+        path.write_bytes(content[:int(first * len(content))] + content[end:])
+    return make_spliced
+
+
+def jpeg_says(width, height):
+    """Returns a maker of a small JPEG whose header says that it is so large."""
+    def make(path):
+        content = bytearray(jpeg_bytes())
+        start = content.index(b"\xff\xc0") + 5
+        content[start:start + 4] = struct.pack(">HH", height, width)
+        path.write_bytes(content)
+    return make
+
+
+def jpeg_of_scans(count):
+    """Returns a maker of a progressive JPEG of 16 megapixels, whose last scan is repeated so often."""
+    def make(path):
+        Image.new("L", (4000, 4000), 128).save(path, "JPEG", progressive=True)
+        content = path.read_bytes()
+        path.write_bytes(content[:-2] + content[content.rindex(b"\xff\xda"):-2] * count + content[-2:])
+    return make
+
+
+def padded_jpeg(path):
+    """Some cameras leave bytes between the segments of the header."""
+    content = jpeg_bytes(quality=95)
+    start = content.index(b"\xff\xdb")
+    path.write_bytes(content[:start] + bytes(9) + content[start:])
+
+
+def tiff_of_pages(count):
+    """Returns a maker of a TIFF with many pages, each of which says that it is a thumbnail."""
+    def make(path):
+        page = struct.pack("<HHHII", 1, 254, 4, 1, 1)
+        path.write_bytes(b"II*\0\x08\0\0\0" + b"".join(
+            page + struct.pack("<I", 8 + 18 * (i + 1)) for i in range(count)) + bytes(6))
+    return make
+
+
+def sparse(size):
+    """Returns a maker of a PNG file of so many bytes, most of which take no place on the disk."""
+    def make(path):
+        path.write_bytes(png(9, 9, 8, 2))
+        os.truncate(path, size)
+    return make
+
+
+def unix_socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        folder = os.getcwd()
+        os.chdir(path.parent)  # a socket's path ends at 107 bytes
+        server.bind(path.name)
+        os.chdir(folder)
 
 
 def avif(image, interpretation=None, **options):

@@ -10,14 +10,16 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from errors import UserError
 from files import WriteError
 from imaging import tiff
 from imaging.formats import CHOICES, FORMATS, NAMES
+from imaging.image_files import find_images
 from imaging.limits import check_output
-from imaging.photos import Photo, read_photo, write_photo
-from tests.conftest import ROOT
+from imaging.photos import Photo, image_size, read_photo, write_photo
+from tests.conftest import ROOT, make_photo
 from tests.odd_file_makers import HEIGHT, WIDTH, content, exif, photo, pixels, png, png16, profile
 from tests.odd_files import Read, Refused, odd_files
 
@@ -76,6 +78,66 @@ def test_an_odd_file_is_refused_with_its_name_and_cause(tmp_path, silent, name):
     assert len(text.splitlines()) == 1
 
 
+@pytest.mark.parametrize("error", [AssertionError(), AttributeError("a"), KeyError("a"), UnicodeError("a"),
+                                   OSError("a"), RecursionError("a"), type("NewError", (Exception,), {})("a")])
+def test_an_error_of_any_class_is_a_user_error(tmp_path, silent, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    monkeypatch.setattr(PngImageFile, "load", fail)
+    with pytest.raises(UserError, match=r"a\.png: cannot be read as an image: it is damaged"):
+        read_photo(tmp_path / "a.png")
+    monkeypatch.setattr(PngImageFile, "_open", fail)
+    assert image_size(tmp_path / "a.png") is None
+
+
+def test_a_damaged_file_is_read_or_refused_whatever_is_damaged(tmp_path, silent):
+    random = np.random.default_rng(0)
+    for name in [name for name in of_kind(Read) if "turned" not in name]:
+        ODD_FILES[name][0](tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(4):
+            damaged = bytearray(whole)
+            for place in random.integers(0, min(len(whole), 400), random.integers(1, 6)):
+                damaged[place] = random.choice([0, 1, 127, 255, random.integers(256)])
+            (tmp_path / name).write_bytes(damaged)
+            try:
+                assert read_photo(tmp_path / name).pixels.size
+            except UserError as error:
+                assert str(error).startswith(f"{tmp_path / name}: ")  # noqa: PT017
+            image_size(tmp_path / name)
+
+
+def test_pipes_sockets_and_devices_are_not_opened(tmp_path):
+    for name in ("pipe.png", "socket.png", "device.png"):
+        ODD_FILES[name][0](tmp_path / name)
+        assert image_size(tmp_path / name) is None
+    with pytest.raises(UserError, match="there are no images in it"):
+        find_images(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": "4:4:4"}, {"restart_marker_blocks": 3}])
+def test_a_jpeg_without_its_end_marker_is_read_with_a_warning_if_all_pixels_are_there(tmp_path, capsys, options):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photo()).save(path, **options)
+    whole, expected = path.read_bytes(), np.asarray(Image.open(path))
+    path.write_bytes(whole[:-2])
+    assert np.array_equal(read_photo(path).pixels, expected)
+    assert capsys.readouterr().err == f"warning: {path}: its end marker is missing, but all pixels are there\n"
+    path.write_bytes(whole[:-10])
+    with pytest.raises(UserError, match="truncated"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": "4:2:2"}, {"quality": 20}])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_jpeg_pixels_are_those_of_pillow(tmp_path, options, mode):
+    for height, width in ((1, 1), (17, 31), (100, 64)):
+        Image.fromarray(make_photo(height, width)).convert(mode).save(tmp_path / "a.jpg", **options)
+        assert np.array_equal(read_photo(tmp_path / "a.jpg").pixels, np.asarray(Image.open(tmp_path / "a.jpg")))
+
+
 @pytest.mark.parametrize("suffix", LOSSLESS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -122,6 +184,14 @@ def test_a_resolution_in_centimetres_is_read_in_inches_and_none_stays_none(tmp_p
     for suffix in ("png", "jpg", "tif", "webp"):
         Image.fromarray(photo()).save(tmp_path / f"b.{suffix}")
         assert read_photo(tmp_path / f"b.{suffix}").resolution is None
+
+
+def test_an_image_of_one_pixel_is_written_and_read(tmp_path):
+    for suffix in CHOICES:
+        for channels in (1, 2, 3, 4):
+            for dtype in (np.uint8, np.uint16):
+                write_photo(tmp_path / f"a.{suffix}", Photo(pixels(channels, dtype)[:1, :1]))
+                assert read_photo(tmp_path / f"a.{suffix}").pixels.shape[:2] == (1, 1)
 
 
 def test_16_bits_are_rounded_where_a_format_has_8(tmp_path):
@@ -281,12 +351,30 @@ print(image.nbytes / 2**20, peak() - before)
     assert more < size / 3
 
 
+@pytest.mark.parametrize("suffix", [suffix for suffix in CHOICES if suffix != "avif"])
+def test_reading_a_large_image_takes_8_bytes_a_pixel(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    write_photo(path, Photo(np.full((4000, 5000, 3), 100, np.uint8)))
+    script = f"""
+import resource
+from imaging.photos import read_photo
+from imaging import vips
+vips.load()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+read_photo({str(path)!r})
+print((peak() - before) / 20e6)
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(result.stdout) < 8.5
+
+
 def test_libvips_is_imported_only_when_it_is_needed(tmp_path):
-    Image.fromarray(photo()).save(tmp_path / "a.jpg")
+    Image.fromarray(photo()).save(tmp_path / "a.png")
     script = f"""
 import sys
 from imaging.image_files import read_image
-read_image({str(tmp_path / "a.jpg")!r})
+read_image({str(tmp_path / "a.png")!r})
 print("pyvips" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

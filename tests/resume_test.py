@@ -3,6 +3,7 @@
 import errno
 import functools
 import itertools
+import multiprocessing
 import os
 import random
 import resource
@@ -11,11 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 
 import train
+from datasets.workers import WorkerPool
 from tests.conftest import ROOT, assert_one_line_error, run_quietly
 from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
 from training.interrupts import Interrupted, Interrupts
@@ -131,6 +134,28 @@ def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, 
 def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main):
     assert run_main(train, "--resume", one_epoch, "--epochs", 2, "--num-workers", 2)[0] == 0
     assert_same_outcome(one_epoch, whole_run(2))
+
+
+def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(train_here, whole_run, run_main,
+                                                                             monkeypatch):
+    calls, genuine = itertools.count(1), WorkerPool.result
+
+    def killed_at_the_sixth(pool, future):
+        if next(calls) == 6:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            raise BrokenProcessPool
+        return genuine(pool, future)
+
+    monkeypatch.setattr(WorkerPool, "result", killed_at_the_sixth)
+    result, run = train_here("--epochs", 2, "--use-multiprocessing")
+    monkeypatch.undo()
+    progress = progress_of(run)
+    assert 0 < 4 * progress.epoch + progress.step < 8
+    assert_one_line_error(result, "a process that loads images was killed", run,
+                          f"the state after step {progress.step} of epoch {progress.epoch + 1} is saved")
+    assert multiprocessing.active_children() == []
+    assert run_main(train, "--resume", run)[0] == 0
+    assert_same_outcome(run, whole_run(2))
 
 
 @pytest.mark.slow

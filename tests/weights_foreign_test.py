@@ -31,6 +31,7 @@ NETWORKS = {
     "wdsr-b x4": lambda: wdsr_b(4, 6, 1, padding="same"),
     "edsr x2": lambda: edsr(2, 6, 2),
     "edsr x3": lambda: edsr(3, 6, 1),
+    "edsr x8": lambda: edsr(8, 6, 2),
     "edsr x4": lambda: edsr(4, 6, 3),
     "sr-resnet x4": lambda: sr_resnet(4, 6, 2),
 }
@@ -239,6 +240,10 @@ def test_code_in_an_unknown_place_is_refused_and_not_executed(tmp_path):
     (lambda layers, _: [layers[name]["config"].update(function=["", None, None]) for name in ("lambda_1", "lambda_2")],
      "res scaling cannot be read .* --res-scaling"),
     (lambda layers, _: layers["lambda_1"]["config"].update(function=["", None, [0.5]]), "differ in their residual"),
+    (lambda layers, _: layers["lambda_1"]["config"].update(function=["", None, [10**400]]), "cannot be read: Overflow"),
+    (lambda layers, _: layers["lambda_1"]["config"].update(name="a\nb"), "configuration is not that of a functional"),
+    (lambda layers, _: layers["add"]["inbound_nodes"][0].extend([["lambda", 0, 0, {}]] * 30_000), "20,000 connections"),
+    (lambda layers, _: layers["add"].update(extra=json.loads("[" * 100 + "]" * 100)), "more than 64 levels deep"),
     (lambda layers, _: layers["add"].pop("inbound_nodes"), "configuration is not that of a functional"),
     (lambda _, order: order.clear(), "configuration"),
 ])

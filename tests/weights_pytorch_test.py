@@ -38,7 +38,7 @@ class EDSR(nn.Module):
         self.head = nn.Sequential(conv(3, f))
         self.body = nn.Sequential(*(Residual(conv(f, f), nn.ReLU(), conv(f, f), scaling=scaling)
                                     for _ in range(num_res_blocks)), conv(f, f))
-        steps = [layer for factor in ((2, 2) if scale == 4 else (scale,))
+        steps = [layer for factor in ((3,) if scale == 3 else (2,) * (scale.bit_length() - 1))
                  for layer in (conv(f, f * factor**2), nn.PixelShuffle(factor))]
         self.tail = nn.Sequential(nn.Sequential(*steps), conv(f, 3))
 
@@ -117,7 +117,7 @@ def outputs(theirs, path, **options):
     return to_numpy(ours(lr))[0], expected.numpy()[0].transpose(1, 2, 0), notes
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_the_official_edsr_gives_its_output(tmp_path, scale):
     torch.manual_seed(0)
     ours, theirs, notes = outputs(EDSR(scale), tmp_path / "edsr.pt")

@@ -23,7 +23,7 @@ def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_si
 
     Args:
         generator_name: key of `model.NETWORKS`, a network that ends in tanh.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         num_filters, num_res_blocks: of the generator.
         hr_patch_size: HR pixels.
         discriminator_filters: filters of the discriminator's first layer.
@@ -104,7 +104,7 @@ class GANTraining(Training):
                 bar.set_postfix_str(f"loss {figures['generator_loss']:.4f}", refresh=False)
                 bar.update(self.sequence.batch_size)
                 if first + i + 1 < count:  # at the end of the epoch the loop itself looks for a signal
-                    self.interrupts.check()
+                    self.check()
 
     def step(self, lr, hr, number):
         """Does a step of the discriminator and one of the generator; returns their figures.

@@ -15,16 +15,20 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """Within the `with` block SIGINT (Ctrl-C) and SIGTERM are only noted; a second one ends the program at once."""
+    """Within the `with` block SIGINT (Ctrl-C), SIGTERM and SIGHUP are only noted; a second ends the program at once.
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGTERM and SIGHUP that are ignored, as `nohup` does, stay so.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
     def __init__(self):
         self._received = None
         self._handlers = {}
 
     def __enter__(self):
-        self._handlers = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+        self._handlers = {number: signal.signal(number, self._receive) for number in self.SIGNALS
+                          if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN}
         return self
 
     def __exit__(self, *_):

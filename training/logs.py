@@ -32,7 +32,7 @@ class TensorBoardLog:
     Args:
         folder: of the event files.
         pairs: pairs of images; the middle of the first few is shown.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         first_epoch: number of the first epoch to be written; those from it on of an earlier try are hidden.
     """
 

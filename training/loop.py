@@ -9,6 +9,7 @@ import time
 
 import keras
 
+from data import WorkerDied
 from errors import UserError
 from files import WriteError, is_temporary
 from super_resolution import SuperResolver
@@ -55,6 +56,7 @@ class Training:
             resume_command: the command that goes on with a run whose folder stands behind it.
 
         Raises:
+            WorkerDied: a process that loads images was killed; the state has been saved.
             UserError: the loss is not finite, or a file cannot be written.
         """
         try:
@@ -69,6 +71,11 @@ class Training:
             self.sequence.close()
         print(self.summary())
         return 0
+
+    def check(self):
+        """Raises `Interrupted` if a signal has come, and `WorkerDied` if a process that loads images was killed."""
+        self.interrupts.check()
+        self.sequence.check()
 
     def variables(self):
         """Returns all that a state keeps: lists of Keras variables by the name of their group."""
@@ -100,11 +107,15 @@ class Training:
             if self.progress.history == [] and self.progress.step == 0:
                 self._save_state()  # a run that dies in its first epoch is resumed from here
             for epoch in range(self.progress.epoch, self.epochs):
-                self.interrupts.check()
+                self.check()
                 self._run_epoch(epoch)
         except Interrupted:
             self._save_state()
             raise
+        except WorkerDied as error:
+            self._save_state()
+            raise WorkerDied(f"{error}; the state after step {self.progress.step} of epoch {self.progress.epoch + 1} "
+                             f"is saved in {self.workspace.folder}, and the run can be gone on with") from error
         except WriteError as error:
             raise UserError(f"{error}; {self._last_good()}") from error
 
@@ -115,7 +126,7 @@ class Training:
         if steps > 0:
             self.run_steps(epoch)
         rate = steps * self.sequence.batch_size / (time.monotonic() - start)
-        self.interrupts.check()
+        self.check()
         row = {"epoch": epoch + 1, **self.finish_epoch(epoch)}
         progress.history.append(row)
         self.workspace.write_history(self.history_file, progress.history)

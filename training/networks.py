@@ -28,7 +28,7 @@ def build_models(name, scale, *, precision="float32", padding="symmetric", **hyp
 
     Args:
         name: key of `model.NETWORKS`.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
         precision: in which the training computes, a key of `POLICIES`.
         padding: of the network for inference. Where it mirrors the borders ('symmetric'), the network for training
             has none and its loss leaves the margin out.

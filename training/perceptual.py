@@ -60,7 +60,7 @@ class PerceptualValidation:
     Args:
         features: the float32 network of the features phi_5,4.
         samples: pairs of images with `load(scale)`; of each the central `CROP_SIZE` HR pixels are used.
-        scale: 2, 3 or 4.
+        scale: 2, 3, 4 or 8.
     """
 
     def __init__(self, features, samples, scale):

@@ -7,6 +7,7 @@ from collections import deque
 import keras
 
 import weights
+from data import WorkerDied
 from evaluation import DIV2KSample, Protocol, measure
 from training.interrupts import InterruptCheck, Interrupted
 from training.logs import step_bar
@@ -128,8 +129,8 @@ class StepMonitor(keras.callbacks.Callback):
         if self.step == self.run.iterations_per_epoch:
             return  # `Training` looks for a signal itself once it has the figures of the whole epoch
         try:
-            self.run.interrupts.check()
-        except Interrupted:
+            self.run.check()
+        except (Interrupted, WorkerDied):
             self._check_all()
             self.run.progress.step = self.step
             raise

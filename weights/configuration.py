@@ -8,14 +8,16 @@ import numpy as np
 from errors import UserError
 from model.common import DIV2K_RGB_MEAN
 from weights.networks import block_layers
+from weights.plain_json import one_line, shown
 
 CLASSES = {"InputLayer", "Lambda", "Conv2D", "WeightNormalization", "Conv2DWeightNorm", "Activation", "ReLU", "Add",
            "BatchNormalization", "PReLU"}
 PLAIN_CONV = {"strides": [1, 1], "dilation_rate": [1, 1], "groups": 1, "data_format": "channels_last",
               "use_bias": True}
 MAX_NODES = 5000
+MAX_INPUTS = 20_000  # of all layers together
 BN_EPSILON = 1e-3  # of Keras 2 and of Keras 3
-ERRORS = (KeyError, TypeError, IndexError, AttributeError, ValueError)
+ERRORS = (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError)
 
 
 class Node(NamedTuple):
@@ -41,9 +43,14 @@ class Graph:
             raise UserError(f"{path}: its configuration is not that of a functional Keras 2 model") from error
         if len(self.nodes) > MAX_NODES:
             raise UserError(f"{path}: its configuration has {len(self.nodes):,} layers: far more than such a network")
+        if sum(len(node.inputs) for node in self.nodes.values()) > MAX_INPUTS:
+            raise UserError(f"{path}: its configuration has more than {MAX_INPUTS:,} connections")
+        self._followers = {name: [] for name in self.nodes}
         for name, node in self.nodes.items():
             if node.kind not in CLASSES:
                 raise UserError(f"{path}: layer {name} is of the class {node.kind}, which none of the networks has")
+            for source in set(node.inputs) & self._followers.keys():
+                self._followers[source].append(name)
 
     def __getitem__(self, name):
         if name not in self.nodes:
@@ -52,7 +59,11 @@ class Graph:
 
     def after(self, name, *kinds):
         """Returns the names of the layers of certain classes that take the output of the layer `name`."""
-        return [other for other, node in self.nodes.items() if node.kind in kinds and name in node.inputs]
+        return [other for other in self._followers.get(name, []) if self.nodes[other].kind in kinds]
+
+    def is_last(self, name):
+        """Returns whether no layer takes the output of the layer `name`."""
+        return not self._followers[name]
 
 
 def read_settings(path, config, kind, names):
@@ -82,7 +93,8 @@ def read_settings(path, config, kind, names):
         _check_operations(graph, kind, names, settings)
         return settings
     except ERRORS as error:
-        raise UserError(f"{path}: its configuration cannot be read: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path}: its configuration cannot be read: {type(error).__name__}: "
+                        f"{one_line(error)}") from error
 
 
 def _node(entry):
@@ -90,7 +102,8 @@ def _node(entry):
     config = entry["config"]
     if entry["class_name"] == "WeightNormalization":
         config = config["layer"]["config"]
-    if not all(isinstance(name, str) for name in (entry["class_name"], *inputs)):
+    names = (entry["class_name"], entry["config"]["name"], *inputs)
+    if not all(isinstance(name, str) and name.isprintable() for name in names):
         raise TypeError("a name is no text")
     return Node(entry["class_name"], dict(config), inputs)
 
@@ -108,13 +121,12 @@ def _check_operations(graph, kind, names, settings):
     """Checks that each Lambda stands where the network has an operation, and that it has as many additions."""
     places = [name for name, node in graph.nodes.items() if node.kind == "InputLayer"]
     places += graph.after(places[0], "Lambda") if settings["padding"] == "symmetric" else []
-    ends = ("tail", "skip") if kind.startswith("wdsr") else ("upsample_1", "upsample_2")
+    ends = ("tail", "skip") if kind.startswith("wdsr") else ("upsample_1", "upsample_2", "upsample_3")
     places += [names[ours] for ours in ends if ours in names]
     blocks = [name for ours, name in names.items() if _is_last_of_block(kind, ours)]
-    places += blocks + [add for name in blocks for add in graph.after(name, "Add")]
+    places = {*places, *blocks, *(add for name in blocks for add in graph.after(name, "Add"))}
     for name, node in graph.nodes.items():
-        last = not any(name in other.inputs for other in graph.nodes.values())
-        if node.kind == "Lambda" and not last and not set(node.inputs) & set(places):
+        if node.kind == "Lambda" and not graph.is_last(name) and not set(node.inputs) & places:
             raise UserError(f"{graph.path}: layer {name} is a Lambda where a network of the kind {kind} has none: its "
                             "code is not read, so that its effect is not known")
     num_blocks = len(blocks)
@@ -126,19 +138,21 @@ def _check_operations(graph, kind, names, settings):
 def _check_layer(graph, ours, name):
     node = graph[name]
     if node.kind == "BatchNormalization" and not math.isclose(node.config["epsilon"], BN_EPSILON):
-        raise UserError(f"{graph.path}: layer {name} has epsilon {node.config['epsilon']}: {BN_EPSILON} was expected")
+        raise UserError(f"{graph.path}: layer {name} has epsilon {shown(node.config['epsilon'])}: {BN_EPSILON} "
+                        "was expected")
     if "kernel_size" not in node.config:
         return
     for key, expected in PLAIN_CONV.items():
         if (value := node.config.get(key, expected)) != expected:
-            raise UserError(f"{graph.path}: layer {name} has {key} {value}: {expected} was expected")
+            raise UserError(f"{graph.path}: layer {name} has {key} {shown(value)}: {expected} was expected")
     activation = _activation(graph, name)
     block_relu = ours.startswith("block_") and ours.split("_", 2)[2] in ("expand", "conv_1")
     allowed = ("relu", "PReLU", "linear") if block_relu else ("linear", "tanh") if ours == "tail" else ("linear",)
     if block_relu and not graph.after(name, "BatchNormalization"):
         allowed = ("relu",)
     if activation not in allowed and ours != "head" and not ours.startswith("upsample"):
-        raise UserError(f"{graph.path}: layer {name} is followed by {activation}: {' or '.join(allowed)} was expected")
+        raise UserError(f"{graph.path}: layer {name} is followed by {shown(activation)}: {' or '.join(allowed)} "
+                        "was expected")
 
 
 def _activation(graph, name):
@@ -158,7 +172,8 @@ def _padding(graph, kind, names):
     for ours, padding in paddings.items():
         expected = paddings["head"] if ours in outer else "same"
         if padding != expected or padding not in ("same", "valid"):
-            raise UserError(f"{graph.path}: layer {names[ours]} has the padding {padding}: {expected} was expected")
+            raise UserError(f"{graph.path}: layer {names[ours]} has the padding {shown(padding)}: {shown(expected)} "
+                            "was expected")
     return "symmetric" if outer and paddings["head"] == "valid" else "same"
 
 

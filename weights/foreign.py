@@ -47,7 +47,10 @@ def load_foreign(path, padding=None, tanh=None, res_scaling=None):
         notes.append("read from its configuration: " + ", ".join(found))
     if assumed:
         notes.append("assumed, since the file does not say it: " + ", ".join(assumed))
-    return build(source, sizes, **settings), notes
+    try:
+        return build(source, sizes, **settings), notes
+    except RecursionError as error:
+        raise UserError(f"{path}: has more blocks than Keras can put together: {sizes['num_res_blocks']}") from error
 
 
 def _settings(path, source, given):

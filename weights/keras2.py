@@ -1,5 +1,7 @@
 """Keras 2 files of this suite's networks: their layers are recognised by order and shape, not by name."""
 
+import math
+
 from errors import UserError
 from weights.configuration import read_settings
 from weights.hdf5 import read_hdf5
@@ -43,7 +45,7 @@ def fold_scaled_sums(path, source):
     """
     factor = source.settings["res_scaling"]
     count = len({name.split("_")[1] for name in source.layers if name.startswith("block_")})
-    if factor is None or not SMALLEST_FACTOR < factor**count < 1 / SMALLEST_FACTOR:
+    if factor is None or abs(count * math.log(factor)) > -math.log(SMALLEST_FACTOR):
         raise UserError(f"{path}: the factor {factor} on the sums of its {count} blocks cannot be read or kept")
     layers = dict(source.layers)
     first, last = block_layers(source.kind)[0], block_layers(source.kind)[-1]
@@ -93,8 +95,10 @@ def _named(path, kind, entries):
     if kind == "sr-resnet":
         start += ["head_prelu"]
         end = ["body_end", "body_end_bn", "upsample_1", "upsample_1_prelu", "upsample_2", "upsample_2_prelu", "tail"]
-    elif kind == "edsr":  # head, two layers a block, body_end, one or two upsamplings, tail
-        end = ["body_end", "upsample_1", *(["upsample_2"] if len(rest) % 2 else []), "tail"]
+    elif kind == "edsr":  # head, two layers a block, body_end, one to three upsamplings, tail
+        count = max(1, sum(tensors[0].array.ndim == 4 and tensors[0].array.shape[3] == 4 * tensors[0].array.shape[2]
+                           for _, tensors in rest[1:]))
+        end = ["body_end", *(f"upsample_{i}" for i in range(1, count + 1)), "tail"]
     block = block_layers(kind)
     num_res_blocks = max(0, -((len(start) + len(end) - len(rest)) // len(block)))
     names = [*start, *(f"block_{i}_{name}" for i in range(1, num_res_blocks + 1) for name in block), *end]

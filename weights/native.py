@@ -1,6 +1,5 @@
 """Our own model files (.keras), and the transfer of weights between models."""
 
-import zipfile
 from pathlib import Path
 
 import keras
@@ -9,9 +8,13 @@ import numpy as np
 from choices import SCALES
 from errors import UserError
 from files import atomic_path
+from weights.archive import WEIGHTS, read_archive
+from weights.blueprint import read_blueprint
+from weights.hdf5 import read_layers
+from weights.plain_json import one_line, parse_json
 
-# What Keras, h5py and zipfile raise on files that are damaged, foreign, or refused by safe mode.
-LOAD_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, EOFError, zipfile.BadZipFile)
+# Of Keras and its backends. What comes so far is sound in all that is checked here; a network can still be too deep.
+BUILD_ERRORS = (ValueError, TypeError, KeyError, AttributeError, RuntimeError)
 
 
 def save(model, path):
@@ -21,27 +24,34 @@ def save(model, path):
 
 
 def load_native(path):
-    """Loads a `.keras` file for inference, in safe mode.
+    """Loads a `.keras` file for inference. It is read as data: nothing that it names is called.
 
     Raises:
         UserError: names the file and why it cannot be loaded.
+        OSError: it cannot be read.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such model file")
     if path.suffix != ".keras":
         raise UserError(f"{path}: not a .keras file, which is what train.py writes")
+    where = f"{path}: cannot be loaded as a Keras model"
+    config, content = read_archive(path)
+    blueprint = read_blueprint(path, parse_json(where, config))
+    layers, _ = read_layers(f"{where}: {WEIGHTS}", content, "keras3")
+    arrays = {name: [tensor.array for tensor in tensors.values()] for name, tensors in layers}
+    for part in blueprint.parts:
+        _check_shapes(where, part, arrays.get(part.group, []))
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except LOAD_ERRORS as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: cannot be loaded as a Keras model: {cause}") from error
+        model = _build(blueprint, arrays)
+    except BUILD_ERRORS as error:
+        raise UserError(f"{where}: {one_line(error)}") from error
     model_scale(model, path)
     return model
 
 
 def model_scale(model, path="the model"):
-    """Returns the factor (2, 3 or 4) by which `model` enlarges images.
+    """Returns the factor (2, 3, 4 or 8) by which `model` enlarges images.
 
     Raises:
         UserError: `model` is not a super-resolution network; `path` names it in the message.
@@ -54,8 +64,32 @@ def model_scale(model, path="the model"):
     scale = shape[1] // size if len(shape) == 4 and shape[1] else 0
     if tuple(shape) != (1, size * scale, size * scale, 3) or scale not in SCALES:
         raise UserError(f"{path}: is no super-resolution network: it turns 1 x {size} x {size} x 3 into "
-                        f"{' x '.join(map(str, shape))}, not into an RGB image of 2, 3 or 4 times the size")
+                        f"{' x '.join(map(str, shape))}, not into an RGB image of 2, 3, 4 or 8 times the size")
     return scale
+
+
+def _check_shapes(where, part, arrays):
+    """Checks that the file holds the weights of a layer, before the layer makes variables of their size."""
+    shapes = [array.shape for array in arrays]
+    if part.group and shapes != part.shapes:
+        raise UserError(f"{where}: its layer {part.name} needs weights of the shapes {_text(part.shapes)}, and the "
+                        f"file has {_text(shapes[:9])}")
+
+
+def _text(shapes):
+    return ", ".join(map(str, shapes)) or "none"
+
+
+def _build(blueprint, arrays):
+    """Returns the network of a plan with its weights."""
+    outputs = {blueprint.input: keras.Input((None, None, 3), dtype="float32", name=blueprint.input)}
+    for part in blueprint.parts:
+        inputs = [outputs[name] for name in part.sources]
+        layer = part.row.build(**part.settings)
+        outputs[part.name] = layer(inputs if part.row.merges else inputs[0])
+        if part.group:
+            layer.set_weights(arrays[part.group])
+    return keras.Model(outputs[blueprint.input], outputs[part.name], name=blueprint.name)
 
 
 def copy(source, target):

@@ -2,12 +2,15 @@
 
 import functools
 
+import numpy as np
+
 from choices import SCALES
 from errors import UserError
 from model import build_network
 
 MAX_FILTERS = 512  # between the blocks: twice those of the largest EDSR
 MAX_EXPANDED = 8192  # filters inside a block
+MAX_BLOCKS = 500
 
 
 @functools.cache
@@ -53,6 +56,8 @@ def read_sizes(path, source):
         raise UserError(f"{path}: claims {num_filters} filters and an expansion of {expansion}: far more than such a "
                         "network has")
     num_res_blocks = len({name.split("_")[1] for name in layers if name.startswith("block_")})
+    if num_res_blocks > MAX_BLOCKS:
+        raise UserError(f"{path}: claims {num_res_blocks:,} blocks: far more than such a network has")
     return {"kind": source.kind, "scale": _scale(path, source, num_filters), "num_filters": num_filters,
             "num_res_blocks": num_res_blocks, "expansion": expansion}
 
@@ -74,6 +79,8 @@ def check_fit(path, source, sizes):
             if tensor.array.shape != shape or len(tensors) != len(expected):
                 raise UserError(f"{path}: tensor {tensor.name} has the shape {tensor.in_file(tensor.array.shape)}, "
                                 f"where {describe(sizes)} has {tensor.in_file(shape)} for {name}")
+            if not np.isfinite(tensor.array).all():  # by a factor or a gain of the file
+                raise UserError(f"{path}: tensor {tensor.name} becomes numbers that are not finite")
     for name in source.layers:
         if name not in shapes:
             tensor = source.layers[name][0]
@@ -117,10 +124,12 @@ def _kernel(path, source, name):
 
 
 def _scale(path, source, num_filters):
-    if source.kind == "sr-resnet" or (source.kind == "edsr" and "upsample_2" in source.layers):
+    if source.kind == "sr-resnet":
         return 4
+    if source.kind == "edsr" and "upsample_2" in source.layers:
+        return 8 if "upsample_3" in source.layers else 4
     name, unit = ("upsample_1", num_filters) if source.kind == "edsr" else ("skip", 3)
-    allowed = {unit * scale**2: scale for scale in (SCALES[:2] if source.kind == "edsr" else SCALES)}
+    allowed = {unit * scale**2: scale for scale in ((2, 3) if source.kind == "edsr" else SCALES)}
     kernel = _kernel(path, source, name)
     if kernel.array.shape[-1] not in allowed:
         raise UserError(f"{path}: tensor {kernel.name} has {kernel.array.shape[-1]} filters, where a network of the "

@@ -11,7 +11,8 @@ from weights.tensors import PYTORCH_AXES, Source, Tensor, fold_weight_norm, scal
 
 BLOCKS = {"edsr": {"0": "conv_1", "2": "conv_2"}, "wdsr-a": {"0": "expand", "2": "conv"},
           "wdsr-b": {"0": "expand", "2": "reduce", "3": "conv"}}
-EDSR_TAIL = {"head.0": "head", "tail.0.0": "upsample_1", "tail.0.2": "upsample_2", "tail.1": "tail"}
+EDSR_TAIL = {"head.0": "head", "tail.0.0": "upsample_1", "tail.0.2": "upsample_2", "tail.0.4": "upsample_3",
+             "tail.1": "tail"}
 WEIGHT_NORM = {"weight_g": "gain", "weight_v": "direction", "parametrizations.weight.original0": "gain",
                "parametrizations.weight.original1": "direction"}
 MEAN = np.array(DIV2K_RGB_MEAN)

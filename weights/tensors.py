@@ -37,7 +37,8 @@ def to_float32(path, name, array):
     Raises:
         UserError: a number is not finite.
     """
-    array = np.asarray(array, dtype="float32")
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
+        array = np.asarray(array, dtype="float32")
     if not np.isfinite(array).all():
         raise UserError(f"{path}: tensor {name} holds numbers that are not finite")
     return array

@@ -1,0 +1,81 @@
+"""Which state of its source each file of a folder was made from, so that it is made again when that has changed."""
+
+import json
+from pathlib import Path
+
+from files import read_text, write_text
+
+RECORD_FILE = ".convert-sources"
+
+
+class SourceRecord:
+    """Size and time of the source of each file in a folder: one JSON list (file, size, time) a line.
+
+    Lines are added as files are made, so that whatever ends the work, what is finished is known; the end of the `with`
+    block puts them in order. Lines that are damaged do not count, and later lines win.
+
+    Args:
+        folder: that the files are in or below; it is there.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.path = folder, folder / RECORD_FILE
+        self._is_first = not self.path.exists()
+        lines = [] if self._is_first else read_text(self.path).split("\n")
+        self._states = dict(filter(None, map(_parse, lines)))
+        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
+        if lines and lines[-1]:  # a line that was broken off
+            self._file.write("\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self._file.close()
+        if kind is None:  # in order, and each file once
+            write_text(self.path, "".join(_line(name, state) for name, state in sorted(self._states.items())))
+
+    def is_outdated(self, target, source):
+        """Whether `target` has to be made: it is not there, or `source` differs from what it was made from.
+
+        Where the folder has no record yet, as of earlier versions, what is not older than its source is taken as it is.
+        """
+        try:
+            state, written = source_state(source), target.stat().st_mtime_ns
+        except OSError:  # most often the target is not there; whoever reads a source that is gone reports it
+            return True
+        if not self._is_first:
+            return self._states.get(self._name(target)) != state
+        if written < state[1]:
+            return True
+        self.note(target, state)
+        return False
+
+    def note(self, target, state):
+        """Notes that `target` was made from a source of this state."""
+        name = self._name(target)
+        self._states[name] = state
+        self._file.write(_line(name, state))
+        self._file.flush()
+
+    def _name(self, target):
+        return target.relative_to(self.folder).as_posix()
+
+
+def source_state(path):
+    """Returns what is compared of a source: its size in bytes and its time in nanoseconds."""
+    status = Path(path).stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _line(name, state):
+    return json.dumps([name, *state]) + "\n"
+
+
+def _parse(line):
+    """Returns (name, state) of a line, or None where it is none."""
+    try:
+        name, size, time = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return (name, (size, time)) if [type(value) for value in (name, size, time)] == [str, int, int] else None

@@ -1,0 +1,86 @@
+"""Reading JPEG, whose pixels libvips decodes, from the same code as Pillow: it tells of data that are missing, where
+Pillow fills in grey without a word.
+"""
+
+import re
+import sys
+
+from imaging import colour, pillow, vips
+from imaging.limits import MAX_PIXELS, Unsupported, check_size
+
+MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # that a segment begins with, or the end; others stand in the data
+SEQUENTIAL, HUFFMAN = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2)  # markers of a frame
+NO_FRAME = (0xC4, 0xC8, 0xCC)  # the others from 0xC0 to 0xCF begin a frame
+END, SCAN = 0xD9, 0xDA
+MAX_SEGMENTS = 10_000  # a photo has some dozens
+MAX_VISITS = 14 * MAX_PIXELS  # of a sample by a scan; a progressive photo visits each pixel about 14 times
+DAMAGE = re.compile(r"Corrupt JPEG data(?!.*extraneous bytes).*")  # the first warning, where pixels are missing
+
+
+def read(file, start, form):
+    """Reads a JPEG file, as `imaging.pillow.read` does.
+
+    One without its end marker is read with a warning if all its pixels are there.
+    """
+    with pillow.open_file(file, form) as image:
+        tags, icc_profile, resolution = pillow.side_information(image)
+        if image.info.get("jfif_unit") not in (1, 2):
+            resolution = None  # Pillow guesses one
+        file.seek(0)
+        data = file.read()
+        lacks_end = _check_structure(data, *image.size)
+        pixels = _decode(data + b"\xff\xd9" if lacks_end else data)
+        if image.mode == "CMYK":
+            del pixels  # and their memory
+            file.seek(0)
+            image.load()
+            pixels = colour.from_pillow(image)
+        elif lacks_end:
+            print(f"warning: {file.name}: its end marker is missing, but all pixels are there", file=sys.stderr)
+    return pixels, tags, icc_profile, resolution
+
+
+def _check_structure(data, width, height):
+    """Checks that the data can hold the pixels, and that its scans are no more work than a photo's.
+
+    Returns:
+        Whether the end marker alone is missing, as far as can be seen without decoding.
+    """
+    frame, num_components, scans, has_end = _structure(data)
+    num_blocks = -(-width // 8) * -(-height // 8)
+    if frame in HUFFMAN and num_blocks > 8 * len(data):  # each block takes a bit or more
+        raise OSError(f"{len(data)} bytes cannot hold {width} x {height} pixels")
+    if len(scans) > 1 and sum(scans) * width * height > MAX_VISITS:
+        raise Unsupported(f"its {width} x {height} pixels come in {len(scans)} scans, which is too much work")
+    if not has_end and not (frame in SEQUENTIAL and scans == [num_components]):
+        raise OSError("its end is missing")
+    return not has_end
+
+
+def _structure(data):
+    """Returns the marker of the frame, its number of components, those of each scan, and whether the end is there."""
+    frame, num_components, scans, position = None, 0, [], 2
+    for _ in range(MAX_SEGMENTS):
+        found = MARKER.search(data, position)
+        if not found or found[1][0] == END:
+            return frame, num_components, scans, found is not None
+        marker, position = found[1][0], found.end()
+        segment = data[position + 2:position + 8]
+        if marker == SCAN:
+            scans += segment[:1]
+        elif marker < 0xD0 and marker not in NO_FRAME:
+            frame, num_components = marker, segment[5] if len(segment) == 6 else 0
+        position += int.from_bytes(data[position:position + 2], "big")
+    raise Unsupported(f"it has more than {MAX_SEGMENTS:,} segments, which is too much work")
+
+
+def _decode(data):
+    """Returns the pixels of a JPEG file; data that are missing or damaged are an error, other warnings are not."""
+    with vips.messages() as messages:
+        image = vips.load().Image.jpegload_buffer(data, access="sequential", fail_on="error")
+        check_size(image.width, image.height)
+        pixels = vips.to_array(image)
+    damage = DAMAGE.search(messages[0])
+    if damage:
+        raise OSError(damage[0])
+    return pixels
