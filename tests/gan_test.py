@@ -25,6 +25,7 @@ from tests.golden_cases import adversarial_steps, set_weights, small_features
 from tests.runs import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
 from training.gan import GANTraining, label_entropy
+from training.perceptual import load_features
 
 GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
               "edsr-gen": functools.partial(edsr, 4, 4, 1, tanh_activation=True)}
@@ -32,9 +33,9 @@ GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
 once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the same on every backend, and takes long")
 
 
-@pytest.fixture(params=["sr-resnet", pytest.param("edsr-gen", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["sr-resnet", pytest.param("edsr-gen", marks=pytest.mark.slow)])
 def steps(request):
-    """A compiled step of the generator and one of the discriminator, of small networks."""
+    """A compiled step of the generator and one of the discriminator, of small networks, which the tests train on."""
     return adversarial_steps(GENERATORS[request.param]())
 
 
@@ -256,12 +257,18 @@ def test_a_killed_run_is_resumed_exactly(dataset, tmp_path, vgg_file):
     assert_same_outcome(only_run(killed), only_run(expected), "losses.csv")
 
 
+def skip_steps(monkeypatch, **figures):
+    """Lets steps return these figures, 0.3 for the others, and do nothing."""
+    names = GeneratorStep.FIGURES + DiscriminatorStep.FIGURES
+    monkeypatch.setattr(GANTraining, "step", lambda *_: dict.fromkeys(names, 0.3) | figures)
+
+
 @once
-def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path):
+def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path, monkeypatch):
+    skip_steps(monkeypatch)
     pretrained = sr_resnet(4, 4, 1)
     weights.save(pretrained, tmp_path / "pretrained.keras")
-    (_, out, _), run = train_tiny("--pretrained-model", tmp_path / "pretrained.keras", "--epochs", 1,
-                                  "--generator-learning-rate", 1e-12)
+    (_, out, _), run = train_tiny("--pretrained-model", tmp_path / "pretrained.keras", "--epochs", 1)
     assert "copied the weights of" in out
     assert "not copied" not in out
     trained = weights.load(run / "models" / "generator-epoch-001.keras")
@@ -272,7 +279,7 @@ def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path):
 @pytest.mark.parametrize("argv", [
     pytest.param(["--generator", "edsr-gen", "--scale", 2, "--content-loss", "vgg22"], marks=[once, pytest.mark.slow]),
     pytest.param(["--generator", "edsr-gen", "--scale", 3, "--hr-patch-size", 48], marks=[once, pytest.mark.slow]),
-    ["--precision", "bfloat16", "--iterations-per-epoch", 1]])
+    pytest.param(["--precision", "bfloat16", "--iterations-per-epoch", 1], marks=pytest.mark.slow)])
 def test_every_scale_content_loss_and_precision_trains(train_on_vgg, argv):
     (code, out, err), run = train_on_vgg("--epochs", 1, *argv)
     assert code == 0, err
@@ -321,16 +328,24 @@ def test_labels_follow_from_the_step_and_never_exceed_1():
 
 @once
 def test_a_discriminator_that_has_won_is_warned_of(train_tiny, monkeypatch):
-    figures = dict.fromkeys(GeneratorStep.FIGURES + DiscriminatorStep.FIGURES, 0.004)
-    monkeypatch.setattr(GANTraining, "step", lambda *_: figures)
+    skip_steps(monkeypatch, discriminator_loss_real=0.004, discriminator_loss_fake=0.004)
     (_, _, err), _ = train_tiny("--epochs", 1)
     assert "warning: the discriminator has won (its loss is 0.0080)" in err
-    monkeypatch.setattr(GANTraining, "step", lambda *_: dict.fromkeys(figures, 0.3))
+    assert "try a lower --discriminator-learning-rate or more --label-noise" in err
+    skip_steps(monkeypatch)
     assert "warning: the discriminator" not in train_tiny("--epochs", 1)[0][2]
     assert label_entropy(0.0) == pytest.approx(0)
     assert label_entropy(0.5) == pytest.approx(0.5, abs=0.01)  # of the numbers to the entropy's integral
 
 
+def test_a_loss_that_is_not_finite_is_named_with_its_step(train_tiny, monkeypatch):
+    skip_steps(monkeypatch, content_loss=float("nan"))
+    result, _ = train_tiny("--generator-learning-rate", 0.5)
+    assert_one_line_error(result, "the loss is nan at step 1 of epoch 1, with learning rate 0.5", "no checkpoint yet",
+                          "a lower --generator-learning-rate or --discriminator-learning-rate may help")
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run(train_tiny):
     result, _ = train_tiny("--generator-learning-rate", 1e30, "--iterations-per-epoch", 20)
     assert_one_line_error(result, "the loss is", "of epoch 1, with learning rate 1e+30",
@@ -355,6 +370,15 @@ def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, whole, run_mai
 
 
 # -- VGG weights
+
+def test_features_have_the_weights_of_a_file(vgg_file):
+    (vgg,) = (layer for layer in load_features("vgg54", vgg_file).layers if isinstance(layer, keras.Model))
+    with h5py.File(vgg_file) as file:
+        for layer in vgg.layers[1:]:
+            for letter, weight in zip("Wb", layer.weights, strict=False):
+                saved = file[layer.name][f"{layer.name}_{letter}_1:0"][()]
+                assert np.array_equal(saved.astype("float32"), to_numpy(weight))
+
 
 @once
 @pytest.mark.parametrize(("make", "cause"), [

@@ -1,5 +1,6 @@
 import csv
 import math
+import shutil
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import train
 from command_line import args_lines
 from model import wdsr_b
-from tests.conftest import assert_one_line_error, make_photo
+from tests.conftest import assert_one_line_error, make_photo, run_quietly, to_numpy
 
 TINY = ["--num-filters", 5, "--num-res-blocks", 1, "--patch-size", 12, "--batch-size", 4, "--iterations-per-epoch", 3,
         "--validation-steps", 2, "--epochs", 2]
@@ -26,6 +27,14 @@ def train_tiny(run_main, dataset, tmp_path):
     return train_tiny
 
 
+@pytest.fixture(scope="module")
+def tiny_run(dataset, tmp_path_factory):
+    """The folder of a run of two epochs, for tests that only look at it."""
+    outdir = tmp_path_factory.mktemp("tiny")
+    run_quietly(train, "-d", dataset, "-o", outdir, *TINY)
+    return next(iter(outdir.glob("*")))
+
+
 def history(run):
     with open(run / "history.csv", encoding="utf-8", newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -35,7 +44,7 @@ def checkpoints(run):
     return sorted((run / "models").glob("*.keras"))
 
 
-PROFILE_TABLE = {  # model, filters, blocks, expansion, weight normalization, learning rate, loss, residual scaling
+PAPERS = {  # model, filters, blocks, expansion, weight normalization, learning rate, loss, residual scaling
     **{f"wdsr-b-{n}": ("wdsr-b", 32, n, 6, True, 1e-3, "mae", None) for n in (8, 16, 32)},
     **{f"wdsr-a-{n}": ("wdsr-a", 32, n, 4, True, 1e-3, "mae", None) for n in (8, 16, 32)},
     **{f"edsr-{n}": ("edsr", 64, n, None, False, 1e-4, "mae", None) for n in (8, 16)},
@@ -45,13 +54,18 @@ PROFILE_TABLE = {  # model, filters, blocks, expansion, weight normalization, le
 }
 
 
-@pytest.mark.parametrize("profile", train.PROFILES)
+@pytest.mark.parametrize("profile", PAPERS)
 def test_a_profile_sets_the_defaults_of_the_paper(profile):
     args = train.parse_args(["--profile", profile])
-    expansion = None if PROFILE_TABLE[profile][3] is None else args.res_expansion
+    expansion = None if PAPERS[profile][3] is None else args.res_expansion
     assert (args.model, args.num_filters, args.num_res_blocks, expansion, args.weightnorm, args.learning_rate,
-            args.loss, args.res_scaling) == PROFILE_TABLE[profile]
-    assert len(train.PROFILES) == len(PROFILE_TABLE)
+            args.loss, args.res_scaling) == PAPERS[profile]
+
+
+@pytest.mark.parametrize("profile", train.PROFILES)
+def test_a_profile_sets_options_that_there_are(profile):
+    args = vars(train.parse_args(["--profile", profile]))
+    assert {name: args[name] for name in train.PROFILES[profile]} == train.PROFILES[profile]
 
 
 def test_what_is_typed_beats_the_profile():
@@ -100,18 +114,17 @@ def test_a_run_leaves_its_arguments_models_history_logs_and_state(train_tiny):
     assert f"{max(row['val_psnr'] for row in rows):.4f}" in out
 
 
-def test_tensorboard_logs_hold_every_figure_and_validation_images(train_tiny):
+def test_tensorboard_logs_hold_every_figure_and_validation_images(tiny_run):
     from tensorboardX.proto.event_pb2 import Event
 
-    _, run = train_tiny()
-    content = next((run / "logs").iterdir()).read_bytes()
+    content = next((tiny_run / "logs").iterdir()).read_bytes()
     found, position = {}, 0
     while position < len(content):  # each record: length (8 bytes), its checksum (4), the event, its checksum (4)
         length = int.from_bytes(content[position:position + 8], "little")
         event = Event.FromString(content[position + 12:position + 12 + length])
         found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
         position += 16 + length
-    for row in history(run):
+    for row in history(tiny_run):
         for name in ("loss", "psnr", "val_loss", "val_psnr", "learning_rate"):
             assert found[name, int(row["epoch"])] == pytest.approx(row[name])
     assert {("0007/hr", 0), ("0007/bicubic", 0), ("0007/sr", 1), ("0007/sr", 2), ("0008/sr", 2)} <= set(found)
@@ -124,11 +137,11 @@ def test_args_txt_reads_back_as_the_same_arguments(train_tiny):
     lines = (run / "args.txt").read_text().splitlines()
     args = train.parse_args(lines)
     assert args_lines(train.parser(), args) == lines
-    assert (args.training_images, args.weightnorm, args.benchmark, args.res_scaling, args.model) == (
+    assert (list(args.training_images), args.weightnorm, args.benchmark, args.res_scaling, args.model) == (
         [2, 3, 4, 5], False, True, 0.5, "wdsr-a")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_checkpoints_are_float32_inference_models(train_tiny, precision):
     _, run = train_tiny("--precision", precision, "--scale", 3)
     model = keras.saving.load_model(checkpoints(run)[-1])
@@ -143,14 +156,17 @@ def test_training_lowers_the_loss(train_tiny):
     assert losses[2] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("argv", [["--profile", "edsr-gen"], ["--profile", "sr-resnet"], ["--profile", "edsr"],
-                                  ["--profile", "wdsr-a-8", "--padding", "same"], ["--loss", "charbonnier"]])
+@pytest.mark.parametrize("argv", [
+    ["--profile", "sr-resnet"], ["--profile", "wdsr-a-8", "--padding", "same", "--loss", "charbonnier"],
+    pytest.param(["--profile", "edsr-gen"], marks=pytest.mark.slow),
+    pytest.param(["--profile", "edsr"], marks=pytest.mark.slow)])
 def test_every_network_and_loss_trains(train_tiny, argv):
     (code, _, _), run = train_tiny(*argv, "--epochs", 1)
     assert code == 0
     assert np.isfinite(history(run)[0]["loss"])
 
 
+@pytest.mark.slow
 def test_the_stream_does_not_depend_on_the_workers(train_tiny):
     runs = [train_tiny(*argv)[1] for argv in ([], ["--num-workers", 3, "--max-queue-size", 2],
                                               ["--num-workers", 2, "--use-multiprocessing"])]
@@ -158,6 +174,12 @@ def test_the_stream_does_not_depend_on_the_workers(train_tiny):
     assert texts[0] == texts[1] == texts[2]
 
 
+def test_a_run_repeats_with_its_seed(train_tiny, tiny_run):
+    _, run = train_tiny("--num-workers", 3, "--max-queue-size", 2)
+    assert (run / "history.csv").read_text() == (tiny_run / "history.csv").read_text()
+
+
+@pytest.mark.slow
 def test_seeds_differ_and_repeat(train_tiny):
     texts = [(train_tiny("--seed", seed)[1] / "history.csv").read_text() for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
@@ -188,6 +210,20 @@ def test_benchmark_validates_as_evaluate_does_and_saves_the_best(train_tiny, run
     assert f"Best PSNR = {best:.4f} for model {checkpoints(run)[-1]}" in out
 
 
+def test_the_schedule_is_what_the_options_say():
+    def rates(*argv):
+        argv = ["--num-filters", "4", "--num-res-blocks", "1", "--iterations-per-epoch", "3", "--learning-rate", "0.01",
+                *argv]
+        schedule = train.build(train.parse_args(argv))[2]
+        return [float(to_numpy(schedule(3 * epoch))) for epoch in range(4)]
+
+    falling = rates("--learning-rate-step-size", "2", "--learning-rate-decay", "0.1")
+    assert falling == pytest.approx([0.01, 0.01, 0.001, 0.001])
+    assert rates("--learning-rate-schedule", "cosine", "--epochs", "2")[:3] == pytest.approx([0.01, 0.005, 0.0])
+    assert rates("--warmup-steps", "6") == pytest.approx([0.01 / 6, 0.04 / 6, 0.01, 0.01])
+
+
+@pytest.mark.slow
 def test_the_learning_rate_falls_as_asked(train_tiny):
     _, run = train_tiny("--learning-rate", 0.01, "--learning-rate-step-size", 2, "--learning-rate-decay", 0.1,
                         "--epochs", 4)
@@ -198,7 +234,7 @@ def test_the_learning_rate_falls_as_asked(train_tiny):
     assert [(row["epoch"], row["learning_rate"]) for row in history(run)] == [(2, pytest.approx(0.005))]
 
 
-@pytest.mark.parametrize("argv", [["--no-weightnorm"], ["--weightnorm"]])
+@pytest.mark.parametrize("argv", [["--weightnorm"], pytest.param(["--no-weightnorm"], marks=pytest.mark.slow)])
 def test_accumulated_gradients_train_as_a_batch_of_all(train_tiny, argv):
     """Two batches of 2 are the patches of one of 4, and the learning rate is the same function of epochs."""
     argv = [*argv, "--learning-rate-step-size", 1, "--learning-rate", 0.01]
@@ -248,16 +284,16 @@ def test_resume_takes_no_option_that_would_change_the_run(tmp_path, typed, capsy
     assert f"{typed[0]} cannot be changed with --resume" in capsys.readouterr().err
 
 
-def test_resume_names_what_is_missing(train_tiny, run_main, tmp_path, capsys):
+def test_resume_names_what_is_missing(tiny_run, run_main, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train.parse_args(["--resume", str(tmp_path)])
     assert f"{tmp_path / 'args.txt'}: No such file" in capsys.readouterr().err
-    _, run = train_tiny("--epochs", 1)
-    assert_one_line_error(run_main(train, "--resume", run), run, "has done its 1 epochs")
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    assert_one_line_error(run_main(train, "--resume", run), run, "has done its 2 epochs: give more with --epochs")
     (run / "state" / "state.npz").write_bytes((run / "state" / "state.npz").read_bytes()[:1000])
-    assert_one_line_error(run_main(train, "--resume", run, "--epochs", 2), "state.npz", "cannot be read as the state")
+    assert_one_line_error(run_main(train, "--resume", run, "--epochs", 3), "state.npz", "cannot be read as the state")
     (run / "state" / "state.npz").unlink()
-    assert_one_line_error(run_main(train, "--resume", run, "--epochs", 2), "state.npz", "there is no such file")
+    assert_one_line_error(run_main(train, "--resume", run, "--epochs", 3), "state.npz", "there is no such file")
 
 
 def test_bad_input_is_named_and_no_run_is_made(run_main, dataset, tmp_path):
