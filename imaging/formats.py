@@ -62,7 +62,7 @@ FORMATS = (
     # Compression beyond level 3 makes photos 1 to 9 % smaller, in up to 3.4 times the time.
     Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n", 100_000_000, "Png", "png",
            {"compression": 3, "filter": "avg", "keep": ICC}, bits=16, is_deep=lambda start: start[24] == 16),
-    Format("JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
+    Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
            {"Q": 95, "subsample_mode": "off", "keep": ICC | EXIF}, has_alpha=False),
     # 98 is as near to the pixels as JPEG at 95, since it subsamples colours.
     Format("WebP", (".webp",), rb"RIFF.{4}WEBP", 16_383, "WebP", "webp", {"Q": 98, "keep": ICC}, has_grey=False),
