@@ -82,10 +82,7 @@ def main(args):
     from super_resolution.loading import model_path
 
     inputs = Inputs(args.inputs or [DEFAULT_INPUT], args.recursive)
-    for line in inputs.notes():
-        print(line)
-    for text in inputs.failures:
-        print(f"failed: {text}", file=sys.stderr)
+    _tell(inputs.notes(), inputs.failures)
     folder, jobs = _plan(args, inputs)
     page = folder / PAGE_NAME
     if args.compare and is_foreign(page) and not args.overwrite:
@@ -102,6 +99,14 @@ def main(args):
     num_kept = len(inputs.failures) + len(jobs) - num_done - num_failed
     print(f"images: {num_done} super-resolved, {num_kept} already there, {num_failed} failed: {args.outdir}")
     return 1 if num_failed else 0
+
+
+def _tell(notes, failures):
+    """Prints what is worth knowing before the work, and what has failed already."""
+    for line in notes:
+        print(line)
+    for text in failures:
+        print(f"failed: {text}", file=sys.stderr)
 
 
 def _plan(args, inputs):
@@ -141,14 +146,11 @@ def _run(args, folder, jobs, figures, settings):
     factor = args.outscale or super_resolve.scale
     print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else ""))
     todo, kept, failures, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
-    for text in failures:
-        print(f"failed: {text} (--overwrite)", file=sys.stderr)
-    for reason, count in again.items():
-        print(f"done again, since {reason}: {count}")
+    _tell([f"done again, since {reason}: {count}" for reason, count in again.items()],
+          [f"{text} (--overwrite)" for text in failures])
     jobs = [job for job in jobs if job in {*todo, *(kept if args.compare else ())}]
-    originals = {}
+    originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale) if args.hr else {}
     if args.hr:
-        originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale)
         print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
     sizes = [math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs]
     with (ComparisonPage(folder, super_resolve.name) if args.compare else contextlib.nullcontext() as page,

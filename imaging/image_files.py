@@ -51,8 +51,8 @@ def look_through(folder, recursive=False):
     for parent, folders, names in os.walk(folder, onerror=lambda error: found.failures.append(describe(error))):
         if recursive:
             found.links.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
-        folders[:] = [name for name in folders if recursive and not name.startswith(".") and not _is_litter(name)]
-        for path in (Path(parent, name) for name in names if not _is_litter(name)):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".") and not is_litter(name)]
+        for path in (Path(parent, name) for name in names if not is_litter(name)):
             try:
                 _sort_in(path, found)
             except OSError as error:  # such as those of a folder that may be listed, but not entered
@@ -88,7 +88,8 @@ def dangling(path):
     return f"{path}: was a link to nothing"
 
 
-def _is_litter(name):
+def is_litter(name):
+    """Whether a file or folder of this name is kept by a system for itself."""
     return name.startswith("._") or name.casefold() in LITTER
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from errors import UserError, describe, printable
 from files import read_text
-from imaging.image_files import Found, dangling, look_through, no_images
+from imaging.image_files import Found, dangling, is_litter, look_through, no_images
 from imaging.marks import read_mark
 
 EXAMPLES = 5  # suffixes or names that are told of what is left out
@@ -17,8 +17,7 @@ class Inputs:
     """The images of files and folders.
 
     Args:
-        words: each the path of a file or a folder, or @ and the path of a list, see `read_list`. To be taken for a
-            file, a name that begins with @ is written ./@NAME.
+        words: each the path of a file or a folder, or @ and the path of a list, see `read_list`; ./@NAME is never one.
         recursive: take the images of subfolders as well.
 
     Attributes:
@@ -34,7 +33,9 @@ class Inputs:
     def __init__(self, words, recursive=False):
         self.images, self.named, self.failures = {}, set(), []
         self._places, self._left_out = set(), Found([], [], [], [], [])
-        paths = [path for word in words for path in (read_list(word[1:]) if word.startswith("@") else [Path(word)])]
+        paths = [path for word in words for path in _paths(word)]
+        if len(paths) > 1:  # a shell's * means no more than a folder does
+            paths = [path for path in paths if not is_litter(path.name)]
         for path in paths:
             try:
                 self._add(path, recursive)
@@ -72,6 +73,12 @@ class Inputs:
         if place not in self._places:
             self._places.add(place)
             self.images[path] = name
+
+
+def _paths(word):
+    """Returns the paths that a word stands for; a folder such as @eaDir, which a shell's * gives, is no list."""
+    is_list = word.startswith("@") and (os.path.exists(word[1:]) or not os.path.exists(word))
+    return read_list(word[1:]) if is_list else [Path(word)]
 
 
 def read_list(path):

@@ -66,7 +66,8 @@ def earlier_outputs(images, outdir, named, figure_names):
     Args:
         images: dict from the path of each image to its name.
         outdir: folder of the outputs.
-        named: images that the user named themselves: their mark does not count, since they may be enlarged again.
+        named: images that the user named themselves: of these the marks of figures and pages alone count, since an
+            output may be enlarged again.
         figure_names: function of an image's path that returns the names of its figure.
     """
     real = functools.cache(Path.resolve)
@@ -75,6 +76,11 @@ def earlier_outputs(images, outdir, named, figure_names):
         for folder in {real(path.parent), real(outdir / name.parent)}:
             stems.add((folder, f"{path.stem}-sr"))
             figures.update((folder, figure) for figure in figure_names(path))
-    return {path for path in images
-            if (real(path.parent), path.stem) in stems or (real(path.parent), path.name) in figures
-            or (path not in named and read_mark(path) is not None)}
+
+    def is_output(path):
+        if (real(path.parent), path.stem) in stems or (real(path.parent), path.name) in figures:
+            return True
+        facts = read_mark(path)
+        return facts is not None and (path not in named or facts.get("kind") != "output")
+
+    return {path for path in images if is_output(path)}

@@ -239,6 +239,18 @@ def test_outputs_of_another_format_folder_or_scale_are_no_inputs(run_main, model
     assert "images: 1 super-resolved" in out  # asked for by its name
 
 
+def test_what_a_shell_makes_of_a_star_is_taken_as_the_folder_is(run_main, model_path, tmp_path, monkeypatch):
+    for name in ("a.png", "@eaDir/THUMB.jpg", "__MACOSX/a.png"):
+        save_photo(tmp_path / "in" / name, make_photo(5, 6))
+    monkeypatch.chdir(tmp_path / "in")
+    for _ in range(2):
+        star = sorted(path.name for path in (tmp_path / "in").iterdir())
+        code, out, _ = run_main(demo, "-i", *star, "-m", model_path, "-o", ".", "--compare")
+        assert code == 0
+        assert "images: 1 super-resolved, 0 already there, 0 failed" in out
+    assert "outputs of earlier runs, left out: 3 (a-compare.png, a-sr.png, index.html)" in out
+
+
 def test_what_is_left_out_is_counted_and_named(run_main, model_path, tmp_path):
     save_photo(tmp_path / "in" / "a.png", make_photo(5, 6))
     for name in ("1.heic", "2.HEIC", "old.gif", "Thumbs.db"):
