@@ -1,10 +1,12 @@
-"""Super-resolves every image of a folder.
+"""Super-resolves images: single ones, those of folders, and those that are named in lists.
 
     python demo.py -i ./demo -o ./output
+    python demo.py -i photo.png -o photo-x3.png --outscale 3
     python demo.py -i ./photos -o ./output --recursive --compare --model ./output/20261123-120000/models/epoch-300.keras
 
 NAME.EXT becomes NAME-sr.EXT in the output folder. Large images are done in tiles, whose size follows from the network.
-A file that cannot be done is reported, the others are done, and the exit code is 1.
+A file that cannot be done is reported, the others are done, and the exit code is 1. What earlier runs have written is
+never an input, and may be replaced; other files are not.
 """
 
 import contextlib
@@ -14,24 +16,35 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
 from command_line import add_device_options, number, prepare_backend, run, script_parser
-from imaging.formats import CHOICES
+from imaging.formats import BY_SUFFIX, CHOICES
 
+DEFAULT_INPUT = "./demo"
+LARGEST_FACTOR = 100
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
 
 
 def parser():
     """Returns the command line of this script."""
     p = script_parser(__doc__)
-    p.add_argument("-i", "--indir", type=Path, default="./demo", metavar="DIR", help="folder of images")
-    p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="DIR", help="folder to write to")
+    p.add_argument("-i", "--indir", dest="inputs", nargs="+", metavar="PATH",
+                   help="images, folders of images, and lists: @FILE holds a path on each line, relative to the "
+                        f"working directory; lines that begin with # are comments (default: {DEFAULT_INPUT})")
+    p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="PATH",
+                   help="folder to write to; for one image as input also the name of an image")
     p.add_argument("-m", "--model", metavar="MODEL",
                    help="the name of a shipped model, a .keras file, or weights of other people "
                         f"({', '.join(FOREIGN_SUFFIXES)}); by default the shipped model for --scale")
     p.add_argument("-s", "--scale", type=int, choices=SCALES,
                    help="of the shipped model; by default 4, or the model's own")
+    p.add_argument("--outscale", type=number(float, 0, LARGEST_FACTOR, exclusive=True), metavar="F",
+                   help="factor between an image and its output: what the model makes is resized to it; by default the "
+                        "model's own")
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
     p.add_argument("--format", choices=CHOICES, help="of the output; by default that of the input's suffix")
-    p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
+    p.add_argument("--skip-existing", action="store_true",
+                   help="leave out images whose output is there and fits the image, the model and the options")
+    p.add_argument("--overwrite", action="store_true",
+                   help="replace files as well that no run of this script has written, or that were changed since")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
     p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the computation")
@@ -53,55 +66,101 @@ def parse_args(argv=None):
     args = p.parse_args(argv)
     if args.hr and not args.compare:
         p.error("--hr belongs to --compare")
+    if args.outscale and args.compare:
+        p.error("--outscale cannot be combined with --compare, which shows what the model makes, at its own scale")
     return args
 
 
 def main(args):
-    """Super-resolves the images of `args.indir`; returns 1 if any of them failed."""
-    from comparison import figure_paths
+    """Super-resolves the images of `args.inputs`; returns 1 if any of them failed."""
+    from comparison import PAGE_NAME, figure_paths
+    from errors import UserError
     from files import make_folder
-    from imaging.image_files import find_images
-    from super_resolution.batch import plan, without_outputs
+    from imaging.marks import is_foreign
+    from super_resolution.existing import fitting, make_settings
+    from super_resolution.inputs import Inputs
+    from super_resolution.loading import model_path
 
-    paths = find_images(args.indir, args.recursive)
-    jobs = plan(paths, args.indir, args.outdir, args.format and f".{args.format}")
-    jobs = without_outputs(jobs, figure_paths(jobs).values())
-    make_folder(args.outdir)
-    num_images = len(jobs)
-    if args.skip_existing and not args.compare:  # the page shows all
-        jobs = [job for job in jobs if not job.target.exists()]
-    num_failed, num_done = _run(args, jobs) if jobs else (0, 0)
-    num_kept = num_images - num_done - num_failed
+    inputs = Inputs(args.inputs or [DEFAULT_INPUT], args.recursive)
+    _tell(inputs.notes(), inputs.failures)
+    folder, jobs = _plan(args, inputs)
+    page = folder / PAGE_NAME
+    if args.compare and is_foreign(page) and not args.overwrite:
+        raise UserError(f"{page}: is there and no run has written it: choose another folder, or --overwrite")
+    make_folder(folder)
+    settings = make_settings(model_path(args.model, args.scale), precision=args.precision,
+                             self_ensemble=args.self_ensemble, factor=args.outscale)
+    num_failed, num_done = len(inputs.failures), 0
+    is_all_there = args.skip_existing and not args.compare and fitting(jobs, settings)  # the page shows all
+    if jobs and not is_all_there:
+        figures = figure_paths(jobs) if args.compare else {}
+        failed, num_done = _run(args, folder, jobs, figures, settings)
+        num_failed += failed
+    num_kept = len(inputs.failures) + len(jobs) - num_done - num_failed
     print(f"images: {num_done} super-resolved, {num_kept} already there, {num_failed} failed: {args.outdir}")
     return 1 if num_failed else 0
 
 
-def _run(args, jobs):
+def _tell(notes, failures):
+    """Prints what is worth knowing before the work, and what has failed already."""
+    for line in notes:
+        print(line)
+    for text in failures:
+        print(f"failed: {text}", file=sys.stderr)
+
+
+def _plan(args, inputs):
+    """Returns the folder of the outputs, and the `Job`s: what earlier runs have written is left out."""
+    from comparison import figure_names
+    from errors import UserError
+    from super_resolution.inputs import note
+    from super_resolution.jobs import earlier_outputs, plan, plan_one
+
+    output, suffix = args.outdir, args.format and f".{args.format}"
+    if output.suffix.lower() in BY_SUFFIX and not output.is_dir():
+        if len(inputs.images) != 1 or not inputs.named or inputs.failures:
+            raise UserError(f"{output}: is the name of an image, which one input alone can become, an image as well: "
+                            "give a folder")
+        if suffix and BY_SUFFIX[suffix] != BY_SUFFIX[output.suffix.lower()]:
+            raise UserError(f"{output}: its suffix is not of the format {args.format}: leave out --format")
+        return output.parent, plan_one(inputs.images, output)
+    left_out = earlier_outputs(inputs.images, output, inputs.named, figure_names)
+    if left_out:
+        print(note("outputs of earlier runs, left out", len(left_out), sorted(path.name for path in left_out)))
+    return output, plan({path: name for path, name in inputs.images.items() if path not in left_out}, output, suffix)
+
+
+def _run(args, folder, jobs, figures, settings):
     """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
     prepare_backend(args.gpu_memory_fraction)
     from tqdm import tqdm
 
-    from comparison import ComparisonPage, Presentation, figure_paths, find_hr
+    from comparison import ComparisonPage, Presentation, find_hr
     from imaging.photos import image_size
     from super_resolution import load
     from super_resolution.batch import MEGA, Batch
+    from super_resolution.existing import sort_out
 
     super_resolve = load(args.model, args.scale, tile_size=args.tile_size, precision=args.precision,
                          self_ensemble=args.self_ensemble)
-    print(f"{super_resolve.name}: x{super_resolve.scale}")
-    originals = {}
+    factor = args.outscale or super_resolve.scale
+    print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else ""))
+    todo, kept, failures, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
+    _tell([f"done again, since {reason}: {count}" for reason, count in again.items()],
+          [f"{text} (--overwrite)" for text in failures])
+    jobs = [job for job in jobs if job in {*todo, *(kept if args.compare else ())}]
+    originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale) if args.hr else {}
     if args.hr:
-        originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale)
         print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
     sizes = [math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs]
-    with (ComparisonPage(args.outdir, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
+    with (ComparisonPage(folder, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
           tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):
-        observer = Presentation(page, super_resolve, figure_paths(jobs), originals) if page else None
-        batch = Batch(super_resolve, bar, observer, args.skip_existing, args.debug)
+        observer = Presentation(page, super_resolve, figures, originals) if page else None
+        batch = Batch(super_resolve, bar, observer, kept, args.debug, factor, settings)
         batch.run(jobs, sizes)
         if page:
             bar.write(f"to look at: {page.write()}", file=sys.stdout)
-    return batch.num_failed, batch.num_done
+    return batch.num_failed + len(failures), batch.num_done
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from comparison.figure import comparison_figure
 from comparison.originals import find_hr, load_hr
-from comparison.page import ComparisonPage
+from comparison.page import PAGE_NAME, ComparisonPage
 from comparison.pair import Comparison
-from comparison.presentation import Presentation, figure_paths
+from comparison.presentation import Presentation, figure_names, figure_paths
 
-__all__ = ["Comparison", "ComparisonPage", "Presentation", "comparison_figure", "figure_paths", "find_hr", "load_hr"]
+__all__ = ["PAGE_NAME", "Comparison", "ComparisonPage", "Presentation", "comparison_figure", "figure_names",
+           "figure_paths", "find_hr", "load_hr"]

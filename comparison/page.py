@@ -16,7 +16,9 @@ from PIL import Image
 from comparison.pair import PROTOCOL
 from evaluation import PSNRAndSSIM
 from files import atomic_path, make_folder, write_errors
+from imaging.marks import add_mark
 
+PAGE_NAME = "index.html"
 PREVIEW_SIZE = 1600  # SR pixels on a side, at most
 PREVIEW_QUALITY = 90  # of JPEG without chroma subsampling, which would hide differences of colour
 SMALL_SIZE = 480  # SR pixels: smaller images are shown enlarged
@@ -37,7 +39,7 @@ class ComparisonPage:
     """
 
     def __init__(self, folder, model_name):
-        self.path, self.model_name = Path(folder) / "index.html", model_name
+        self.path, self.model_name = Path(folder) / PAGE_NAME, model_name
         self.num_images, self._scores, self._end = 0, [], 0
         make_folder(self.path.parent)
         with write_errors(self.path):  # closed by __exit__
@@ -72,12 +74,14 @@ class ComparisonPage:
         """Writes the page, `index.html`, atomically; returns its path."""
         page = _template("page.html").substitute(model=_text(self.model_name), summary=_text(self._summary()))
         head, tail = page.split("<!-- images -->\n")
-        with atomic_path(self.path) as temporary, open(temporary, "wb") as file:
-            file.write(head.encode("utf-8"))
-            self._spool.truncate(self._end)
-            self._spool.seek(0)
-            shutil.copyfileobj(self._spool, file)
-            file.write(tail.encode("utf-8"))
+        with atomic_path(self.path) as temporary:
+            with open(temporary, "wb") as file:
+                file.write(head.encode("utf-8"))
+                self._spool.truncate(self._end)
+                self._spool.seek(0)
+                shutil.copyfileobj(self._spool, file)
+                file.write(tail.encode("utf-8"))
+            add_mark(temporary, {"kind": "page"})
         return self.path
 
     def _summary(self):

@@ -1,6 +1,7 @@
 """Figures and a page of the images that are super-resolved, made as each is written."""
 
 from collections import Counter
+from itertools import chain, count
 
 import numpy as np
 
@@ -11,17 +12,27 @@ from imaging.colour import on_white
 from imaging.photos import Photo, write_photo
 
 
+def figure_names(path):
+    """Returns names for the figure of the image `path`: NAME-compare.png, and others for where that is taken."""
+    return [f"{base}-compare.png" for base in (path.stem, path.name.replace(".", "-"), path.name)]
+
+
 def figure_paths(jobs):
     """Returns the path of each job's figure, by its source: NAME-compare.png beside the output.
 
-    Images that differ in their suffix alone keep it in the figure's name.
+    Images that differ in their suffix alone keep it in the figure's name. No two figures have the same path.
     """
-    counts = Counter((job.source.parent, job.source.stem) for job in jobs)
-    paths = {}
-    for job in jobs:
-        is_unique = counts[job.source.parent, job.source.stem] == 1
-        name = job.source.stem if is_unique else job.source.name.replace(".", "-")
-        paths[job.source] = job.target.with_name(f"{name}-compare.png")
+    counts = Counter((job.target.parent, job.source.stem) for job in jobs)
+    taken, paths = {job.target for job in jobs}, {}
+    # First those whose name is theirs alone.
+    for job in sorted(jobs, key=lambda job: counts[job.target.parent, job.source.stem] > 1):
+        names = figure_names(job.source)
+        if counts[job.target.parent, job.source.stem] > 1:
+            del names[0]
+        numbered = (f"{job.source.name}-{number}-compare.png" for number in count(2))
+        paths[job.source] = next(path for name in chain(names, numbered)
+                                 if (path := job.target.with_name(name)) not in taken)
+        taken.add(paths[job.source])
     return paths
 
 
@@ -62,5 +73,5 @@ class Presentation:
         """
         comparison = Comparison(on_white(photo.pixels), on_white(sr), self.scale, job.name, self.model_name, hr)
         figure = self.figures[job.source]
-        write_photo(figure, Photo(np.asarray(comparison_figure(comparison))))
+        write_photo(figure, Photo(np.asarray(comparison_figure(comparison))), {"kind": "figure"})
         self.page.add(comparison, job.target, figure)

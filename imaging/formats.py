@@ -65,7 +65,7 @@ FORMATS = (
     Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n", 100_000_000, "Png", "png",
            {"compression": 3, "filter": "avg", "keep": ICC}, bits=16, is_deep=lambda start: start[24] == 16,
            read="imaging.png:read"),
-    Format("JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
+    Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
            {"Q": 95, "subsample_mode": "off", "keep": ICC | EXIF}, has_alpha=False, read="imaging.jpeg:read"),
     # 98 is as near to the pixels as JPEG at 95, since it subsamples colours. Pillow takes 18 bytes a pixel to read it.
     Format("WebP", (".webp",), rb"RIFF.{4}WEBP", 16_383, "WebP", "webp", {"Q": 98, "keep": ICC}, has_grey=False,

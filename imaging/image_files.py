@@ -1,29 +1,110 @@
 """Finding image files, and reading them as plain RGB."""
 
+import os
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 
-from errors import UserError
+from errors import UserError, describe
 from files import is_temporary
 from imaging import colour
 from imaging.formats import SUFFIXES
 from imaging.photos import read_photo
 from imaging.rounding import round_half_up
 
+# What a NAS, a desktop or an archive of macOS leaves beside images, thumbnails among it; in lower case.
+LITTER = {"__macosx", "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin",
+          "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+
+
+class Found(NamedTuple):
+    """What is in a folder.
+
+    Attributes:
+        images: paths of the images, by suffix in upper or lower case.
+        others: paths of the files of other kinds.
+        hidden: paths of images whose names begin with a dot.
+        links: paths of links to folders, which are not followed.
+        failures: texts, each of a path that cannot be read, and why.
+    """
+
+    images: list
+    others: list
+    hidden: list
+    links: list
+    failures: list
+
+
+def look_through(folder, recursive=False):
+    """Returns what is `Found` in `folder`, each kind sorted.
+
+    What other programs keep for themselves, such as a NAS its thumbnails and macOS its resource forks, is left out
+    without a word, and so are temporary files.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder")
+    found = Found([], [], [], [], [])
+    for parent, folders, names in os.walk(folder, onerror=lambda error: found.failures.append(describe(error))):
+        if recursive:
+            found.links.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
+        folders[:] = [name for name in folders if recursive and not name.startswith(".") and not is_litter(name)]
+        for path in (Path(parent, name) for name in names if not is_litter(name)):
+            try:
+                _sort_in(path, found)
+            except OSError as error:  # such as those of a folder that may be listed, but not entered
+                found.failures.append(describe(error))
+    for paths in found:
+        paths.sort()
+    return found
+
 
 def find_images(folder, recursive=False):
-    """Returns the sorted paths of the images in `folder`, by suffix in upper or lower case.
+    """Returns the sorted paths of the images in `folder`, by suffix in upper or lower case; hidden ones are left out.
 
     Raises:
         UserError: there is no such folder, or it holds no image.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder")
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    paths = sorted(path for path in found
-                   if path.suffix.lower() in SUFFIXES and not is_temporary(path) and path.is_file())
-    if not paths:
-        raise UserError(f"{folder}: there are no images in it ({', '.join(SUFFIXES)})")
-    return paths
+    found = look_through(folder, recursive)
+    if not found.images:
+        raise UserError(found.failures[0] if found.failures else no_images(folder))
+    return found.images
+
+
+def no_images(folder):
+    """Returns what is said of a folder without images."""
+    return f"{folder}: there are no images in it ({', '.join(SUFFIXES)})"
+
+
+def dangling(path):
+    """Returns what is said of a link to nothing, with the system's cause."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return f"{path}: is a link to nothing: {error.strerror}"
+    return f"{path}: was a link to nothing"
+
+
+def is_litter(name):
+    """Whether a file or folder of this name is kept by a system for itself."""
+    return name.startswith("._") or name.casefold() in LITTER
+
+
+def _sort_in(path, found):
+    """Adds the path of a file, or of a link to nothing, to what is found; what is neither is no image."""
+    is_image = path.suffix.lower() in SUFFIXES
+    if is_temporary(path):
+        return
+    if path.name.startswith("."):
+        if is_image:
+            found.hidden.append(path)
+    elif path.is_file():
+        (found.images if is_image else found.others).append(path)
+    elif is_image and path.is_symlink() and not path.exists():
+        found.failures.append(dangling(path))
 
 
 def read_image(path):

@@ -18,6 +18,7 @@ from files import atomic_path
 from imaging import colour, vips
 from imaging.formats import NAMES, format_by_start, format_of
 from imaging.limits import Unsupported, check_file, check_output
+from imaging.marks import add_mark
 from imaging.tags import ORIENTATION, resolution_in, sound_resolution
 
 START = 32  # bytes at the start of a file, by which its format is known
@@ -59,11 +60,12 @@ def read_photo(path):
         return Photo(pixels, colour.fitting_profile(icc_profile, channels), resolution)
 
 
-def write_photo(path, photo):
+def write_photo(path, photo, facts=None):
     """Writes a `Photo` atomically; the suffix of `path` chooses the format.
 
     PNG and TIFF are lossless. What a format cannot hold is left out as its row in `FORMATS` says: 16 bits become 8, and
-    alpha what it looks like on white. A TIFF above 4 GiB is a BigTIFF.
+    alpha what it looks like on white. A TIFF above 4 GiB is a BigTIFF. With `facts`, a dict, the file gets a mark that
+    holds them, see `marks`.
 
     Raises:
         UserError: the format cannot hold the size.
@@ -75,6 +77,8 @@ def write_photo(path, photo):
         temporary.touch()  # where it may not be written, the system's error says why
         with vips.errors():
             _save(temporary, format_of(path), photo)
+        if facts is not None:
+            add_mark(temporary, facts)
 
 
 def image_size(path):

@@ -1,9 +1,9 @@
-"""Super-resolving files, one after the other: what is to be written where, and the work."""
+"""Super-resolving files, one after the other."""
 
+import os
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,30 +11,20 @@ import numpy as np
 from errors import UserError, describe_fault, printable
 from imaging.limits import check_output
 from imaging.photos import Photo, read_photo, write_photo
+from super_resolution.existing import facts_of
+from super_resolution.jobs import Job
+from super_resolution.sizes import output_size, resized
 
 WRITE_AHEAD = 256 << 20  # bytes of two outputs, up to which one is written while the next is computed
 MEGA = 1e6
 
 
-class Job(NamedTuple):
-    """An image to be super-resolved.
-
-    Attributes:
-        source: path of the image.
-        name: of the image, to be shown.
-        target: path to write the super-resolved image to.
-    """
-
-    source: Path
-    name: str
-    target: Path
-
-
 class Loaded(NamedTuple):
-    """What was read for a `Job`: its image, the super-resolved one of an earlier run or None, and what the observer
-    prepared."""
+    """What was read for a `Job`: its image and the file's status, the super-resolved one of an earlier run or None, and
+    what the observer prepared."""
 
     photo: Photo
+    status: os.stat_result
     sr: np.ndarray | None
     prepared: object
 
@@ -47,40 +37,6 @@ class Writing(NamedTuple):
     future: object
 
 
-def plan(paths, indir, outdir, suffix=None):
-    """Returns the `Job`s for the images `paths` below `indir`: NAME.EXT becomes NAME-sr.EXT below `outdir`.
-
-    What is itself an output of one of the images, from an earlier run, is left out.
-
-    Args:
-        paths: list of paths.
-        indir: folder.
-        outdir: folder.
-        suffix: of the outputs, such as '.png'; None: that of the input.
-
-    Raises:
-        UserError: two images would become the same file.
-    """
-    jobs = []
-    for path in paths:
-        name = path.relative_to(indir)
-        jobs.append(Job(path, str(name), outdir / name.with_name(f"{path.stem}-sr{suffix or path.suffix}")))
-    jobs = without_outputs(jobs, [job.target for job in jobs])
-    sources = {}
-    for job in jobs:
-        if job.target in sources:
-            raise UserError(f"{sources[job.target]} and {job.source} would both be written to {job.target}: rename "
-                            "one, or leave out --format")
-        sources[job.target] = job.source
-    return jobs
-
-
-def without_outputs(jobs, outputs):
-    """Returns the jobs whose source is none of the paths `outputs`, which an earlier run may have written."""
-    outputs = {path.resolve() for path in outputs}
-    return [job for job in jobs if job.source.resolve() not in outputs]
-
-
 class Batch:
     """Super-resolves files. The next one is read and the last one is written while the network works.
 
@@ -91,17 +47,20 @@ class Batch:
         bar: `tqdm` bar over megapixels of the inputs.
         observer: is told of each image: `prepare(job, photo)`, before there is any work, returns what
             `add(job, photo, sr, prepared)` gets once the output is written; None: there is none.
-        keep_existing: take outputs that are there as they are.
+        kept: jobs whose outputs are there and are taken as they are; the observer is told of them.
         debug: show the traceback of each error.
+        factor: by which outputs are larger than their photos; None: the network's scale.
+        settings: what the outputs depend on besides their photos, a dict for their marks.
 
     Attributes:
         num_done: images super-resolved so far; those that were there do not count.
         num_failed: images that failed so far.
     """
 
-    def __init__(self, super_resolve, bar, observer=None, keep_existing=False, debug=False):
+    def __init__(self, super_resolve, bar, observer=None, kept=(), debug=False, factor=None, settings=None):
         self.super_resolve, self.bar, self.observer = super_resolve, bar, observer
-        self.keep_existing, self.debug = keep_existing, debug
+        self.kept, self.debug = set(kept), debug
+        self.factor, self.settings = factor or super_resolve.scale, settings
         self.num_done = self.num_failed = 0
 
     def run(self, jobs, sizes):
@@ -133,34 +92,37 @@ class Batch:
 
     def _load(self, job):
         """Reads what a job needs, and checks that its output can be written, before there is any work."""
-        photo, scale = read_photo(job.source), self.super_resolve.scale
-        height, width = photo.pixels.shape[:2]
-        check_output(job.target, width * scale, height * scale)
+        status, photo = os.stat(job.source), read_photo(job.source)
+        height, width = output_size(photo.pixels.shape, self.factor)
+        check_output(job.target, width, height)
         prepared = self.observer.prepare(job, photo) if self.observer else None
-        if not (self.keep_existing and job.target.exists()):
-            return Loaded(photo, None, prepared)
+        if job not in self.kept:
+            return Loaded(photo, status, None, prepared)
         sr = read_photo(job.target).pixels
-        if sr.shape[:2] != (height * scale, width * scale):
-            raise UserError(f"{job.target}: is not the {width * scale} x {height * scale} pixels of {job.source} x"
-                            f"{scale}: remove it, or leave out --skip-existing")
-        return Loaded(photo, sr, prepared)
+        if sr.shape[:2] != (height, width):
+            raise UserError(f"{job.target}: is not the {width} x {height} pixels of {job.source} x{self.factor:g}: "
+                            "remove it")
+        return Loaded(photo, status, sr, prepared)
 
     def _enlarge(self, loaded):
         if loaded.sr is not None:
             return loaded.sr
-        return self.super_resolve.enlarge(loaded.photo.pixels, lambda pixels: self.bar.update(pixels / MEGA))
+        pixels = loaded.photo.pixels
+        sr = self.super_resolve.enlarge(pixels, lambda num_pixels: self.bar.update(num_pixels / MEGA))
+        return resized(sr, pixels.shape, self.super_resolve.scale, self.factor)
 
     def _write(self, job, loaded, sr):
         """Writes the outputs of a job; returns the line that says so, and whether the image is new."""
         if loaded.sr is None:
-            write_photo(job.target, loaded.photo._replace(pixels=sr))
+            facts = facts_of(job.source, loaded.status, self.settings)
+            write_photo(job.target, loaded.photo._replace(pixels=sr), facts)
         if self.observer:
             self.observer.add(job, loaded.photo, sr, loaded.prepared)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]
         return printable(f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}"), loaded.sr is None
 
     def _output_bytes(self, photo):
-        return photo.pixels.nbytes * self.super_resolve.scale**2
+        return photo.pixels.nbytes * max(self.factor, self.super_resolve.scale)**2
 
     def _finish(self, writing):
         """Waits until an output is written, and reports it."""

@@ -32,7 +32,7 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     """
     if precision not in INFERENCE_PRECISIONS:
         raise UserError(f"precision {precision} is not supported: choose {' or '.join(INFERENCE_PRECISIONS)}")
-    path = _path(model, scale)
+    path = model_path(model, scale)
     network = weights.load(path)
     if precision == "bfloat16":
         network = mixed_bfloat16(network)
@@ -42,7 +42,12 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     return super_resolve
 
 
-def _path(model, scale):
+def model_path(model, scale):
+    """Returns the path of the file that `load` reads, whose arguments these are.
+
+    Raises:
+        UserError: there is no shipped model of this name or scale.
+    """
     if model is None:
         return pretrained.default_path(DEFAULT_SCALE if scale is None else scale)
     is_name = Path(model).suffix.lower() not in (".keras", *FOREIGN_SUFFIXES) and Path(model).name == str(model)

@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from errors import UserError
-from imaging.image_files import find_images, read_image, to_uint8
+from imaging.image_files import find_images, look_through, read_image, to_uint8
 from imaging.photos import Photo, write_photo
 from tests.conftest import make_photo, save_photo
 
@@ -21,6 +23,33 @@ def test_a_missing_and_an_empty_folder_are_named(tmp_path):
         find_images(tmp_path / "nowhere")
     with pytest.raises(UserError, match=f"{tmp_path}: there are no images in it"):
         find_images(tmp_path)
+
+
+def test_what_other_programs_and_systems_leave_is_no_image(tmp_path):
+    for name in ("a.png", "below/b.jpe", ".thumbnails/normal/c.png", "@eaDir/a.png/THUMB.jpg", "__MACOSX/a.png",
+                 "#recycle/d.png", "._a.png", ".hidden.png", "below/.e.png"):
+        save_photo(tmp_path / name, make_photo(4, 4))
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "notes.txt", "IMG_1.HEIC"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in find_images(tmp_path, recursive=True)] == ["a.png", "b.jpe"]
+    found = look_through(tmp_path, recursive=True)
+    assert [path.name for path in found.hidden] == [".hidden.png", ".e.png"]
+    assert [path.name for path in found.others] == ["IMG_1.HEIC", "notes.txt"]
+    assert [path.name for path in find_images(tmp_path / ".thumbnails", recursive=True)] == ["c.png"]  # asked for
+
+
+def test_links_are_images_where_they_lead_to_files_and_told_where_not(tmp_path):
+    save_photo(tmp_path / "real" / "a.png", make_photo(4, 4))
+    (tmp_path / "in").mkdir()
+    for name, target in (("a.png", "../real/a.png"), ("gone.png", "nowhere.png"), ("loop.png", "loop.png"),
+                         ("folder", "../real"), ("gone.txt", "nowhere.txt")):
+        os.symlink(target, tmp_path / "in" / name)
+    found = look_through(tmp_path / "in", recursive=True)
+    assert found.images == [tmp_path / "in" / "a.png"]
+    assert found.links == [tmp_path / "in" / "folder"]
+    assert len(found.failures) == 2
+    assert found.failures[0].startswith(f"{tmp_path / 'in' / 'gone.png'}: is a link to nothing: No such file")
+    assert found.failures[1].startswith(f"{tmp_path / 'in' / 'loop.png'}: is a link to nothing: Too many levels")
 
 
 def test_exif_orientation_is_applied(tmp_path):
