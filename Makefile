@@ -1,4 +1,5 @@
 # make demo: super-resolve ./demo into ./output.  make test: lint and tests.  make test-slow: tests that take minutes.
+# make torture: kills at random moments, odd and hostile files.
 # make test-backends: the tests on JAX and on PyTorch, in environments of their own without TensorFlow.
 # The first two set up .venv first; VENV=DIR uses the environment in DIR as it is.
 
@@ -13,7 +14,7 @@ BACKEND_TESTS = $(addprefix --ignore=tests/,comparison_browser_test.py compariso
 	conversion_test.py data_test.py degradations_test.py degrading_test.py files_test.py images_test.py layout_test.py \
 	command_line_test.py photos_test.py readme_test.py resize_test.py) tests
 
-.PHONY: demo test test-slow test-backends setup
+.PHONY: demo test test-slow torture test-backends setup
 
 demo: setup
 	$(BIN)/python demo.py -i ./demo -o ./output
@@ -23,7 +24,10 @@ test: setup
 	$(BIN)/python -m pytest
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore=tests/torture_test.py
+
+torture: setup
+	$(BIN)/python -m pytest -m slow tests/torture_test.py
 
 test-backends: .venv-jax/.installed .venv-torch/.installed
 	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(BACKEND_TESTS)
