@@ -45,16 +45,21 @@ def draw(rows, titles):
     return figure
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--lr", type=Path, nargs="+", required=True)
+    p.add_argument("--hr", type=Path, nargs="+", required=True)
+    p.add_argument("--regions", nargs="*", default=[], metavar="X,Y", help="upper left, in LR pixels")
+    p.add_argument("--size", type=int, default=56, help="of the regions, in LR pixels")
+    p.add_argument("-o", "--outfile", type=Path, required=True)
+    p.add_argument("models", nargs="+", metavar="NAME=MODEL")
+    return p
+
+
 def main():
     """Writes the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lr", type=Path, nargs="+", required=True)
-    parser.add_argument("--hr", type=Path, nargs="+", required=True)
-    parser.add_argument("--regions", nargs="*", default=[], metavar="X,Y", help="upper left, in LR pixels")
-    parser.add_argument("--size", type=int, default=56, help="of the regions, in LR pixels")
-    parser.add_argument("-o", "--outfile", type=Path, required=True)
-    parser.add_argument("models", nargs="+", metavar="NAME=MODEL")
-    args = parser.parse_args()
+    args = parser().parse_args()
     resolvers = {name: load(model) for name, model in (pair.split("=", 1) for pair in args.models)}
     rows = []
     for i, (lr_path, hr_path) in enumerate(zip(args.lr, args.hr, strict=True)):

@@ -49,13 +49,18 @@ def draw(hr, scale):
     return figure
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("-i", "--image", type=Path, default=Path("demo/0829x4-crop.png"), help="high resolution")
+    p.add_argument("-o", "--output", type=Path, default=Path("docs/degradations.png"))
+    p.add_argument("--scale", type=int, choices=SCALES, default=2)
+    return p
+
+
 def main():
     """Draws and writes the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--image", type=Path, default=Path("demo/0829x4-crop.png"), help="high resolution")
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/degradations.png"))
-    parser.add_argument("--scale", type=int, choices=SCALES, default=2)
-    args = parser.parse_args()
+    args = parser().parse_args()
     draw(read_image(args.image), args.scale).save(args.output, optimize=True)
 
 

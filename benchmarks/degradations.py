@@ -81,17 +81,22 @@ def rate(pool, degradation, hr, scale, count):
     return count / (time.perf_counter() - start)
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--downgrade", choices=DEGRADATIONS, default="photo")
+    p.add_argument("--strength", type=float, default=1.0)
+    p.add_argument("--order", type=int, default=1)
+    p.add_argument("--scale", type=int, choices=SCALES, default=4)
+    p.add_argument("--hr-size", type=int, default=192, help="pixels of a high-resolution patch")
+    p.add_argument("--workers", type=int, default=2)
+    p.add_argument("--pairs", type=int, default=1000)
+    return p
+
+
 def main():
     """Times steps and pairs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--downgrade", choices=DEGRADATIONS, default="photo")
-    parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--order", type=int, default=1)
-    parser.add_argument("--scale", type=int, choices=SCALES, default=4)
-    parser.add_argument("--hr-size", type=int, default=192, help="pixels of a high-resolution patch")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--pairs", type=int, default=1000)
-    args = parser.parse_args()
+    args = parser().parse_args()
     count = -(-args.pairs // CHUNK) * CHUNK
     degradation = degradations.Degradation(args.downgrade, args.strength, args.order)
     hr = patch(args.hr_size)

@@ -75,18 +75,23 @@ def child(args):
           f"{peak - before - images:.0f} MiB", flush=True)
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--width", type=int, default=6000)
+    p.add_argument("--height", type=int, default=4000)
+    p.add_argument("--model", default="wdsr-b-8-x4")
+    p.add_argument("--profiles", nargs="+", default=[])
+    p.add_argument("--format", default="png", help="of the output")
+    p.add_argument("--precision", default="float32")
+    p.add_argument("--photo", type=Path, help=argparse.SUPPRESS)
+    p.add_argument("--label", help=argparse.SUPPRESS)
+    return p
+
+
 def main():
     """Starts each measurement in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--width", type=int, default=6000)
-    parser.add_argument("--height", type=int, default=4000)
-    parser.add_argument("--model", default="wdsr-b-8-x4")
-    parser.add_argument("--profiles", nargs="+", default=[])
-    parser.add_argument("--format", default="png", help="of the output")
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--photo", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--label", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser().parse_args()
     if args.photo:
         child(args)
         return

@@ -19,14 +19,19 @@ from evaluation import ImageCache, Protocol, choose_metrics, folder_samples, mea
 from super_resolution import SuperResolver
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--images", type=Path, required=True)
+    p.add_argument("--lr-images", type=Path)
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("model", type=Path)
+    return p
+
+
 def main():
     """Prints the medians and their ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--lr-images", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("model", type=Path)
-    args = parser.parse_args()
+    args = parser().parse_args()
     super_resolve = SuperResolver(weights.load(args.model))
     samples = folder_samples(args.images, args.lr_images, super_resolve.scale, "replicate")
     lrs = [sample.load(super_resolve.scale)[1] for sample in samples]

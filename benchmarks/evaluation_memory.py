@@ -24,12 +24,17 @@ def resident_mib():
     return pages * 4096 / 2**20
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--images", type=Path, required=True)
+    p.add_argument("--count", type=int, default=12)
+    return p
+
+
 def main():
     """Evaluates the checkpoints and prints the memory."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=12)
-    args = parser.parse_args()
+    args = parser().parse_args()
     for kind, num_filters in (("one network", lambda i: 16), ("different networks", lambda i: 8 + i)):
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{i}.keras" for i in range(args.count)]

@@ -31,14 +31,19 @@ def train(outdir, options, seed):
         return float(list(csv.DictReader(file))[-1]["val_psnr"])
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--outdir", type=Path, required=True)
+    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--base", default="", help="options of train.py for every variant")
+    p.add_argument("variants", nargs="+", metavar="OPTIONS", help="options added to the base's")
+    return p
+
+
 def main():
     """Trains every variant with every seed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outdir", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--base", default="", help="options of train.py for every variant")
-    parser.add_argument("variants", nargs="+", metavar="OPTIONS", help="options added to the base's")
-    args = parser.parse_args()
+    args = parser().parse_args()
     args.outdir.mkdir(parents=True, exist_ok=True)
     results = {variant: [train(args.outdir, f"{args.base} {variant}", seed) for seed in range(args.seeds)]
                for variant in args.variants}

@@ -29,13 +29,18 @@ def build(options):
     return lambda: network.train_on_batch(lr, hr)
 
 
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--base", default="--profile wdsr-b-8 --scale 4", help="options of train.py")
+    p.add_argument("--rounds", type=int, default=40)
+    p.add_argument("variants", nargs="+", metavar="OPTIONS", help="options added to the base's")
+    return p
+
+
 def main():
     """Times the steps."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="--profile wdsr-b-8 --scale 4", help="options of train.py")
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("variants", nargs="+", metavar="OPTIONS", help="options added to the base's")
-    args = parser.parse_args()
+    args = parser().parse_args()
     names = [args.base, *(f"{args.base} {variant}" for variant in args.variants)]
     steps = [build(name) for name in names]
     for step in steps:  # compile and warm up

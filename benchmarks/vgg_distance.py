@@ -29,18 +29,23 @@ from imaging.image_files import to_uint8
 from training.perceptual import PerceptualValidation, load_features
 
 
-def main():
-    """Prints a row for each model, and writes them as CSV where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    images = parser.add_mutually_exclusive_group(required=True)
+def parser():
+    """Returns the command line of this script."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    images = p.add_mutually_exclusive_group(required=True)
     images.add_argument("--images", type=Path, help="folder of high-resolution images")
     images.add_argument("--dataset", type=Path, help="data set, whose validation images are used")
-    parser.add_argument("--lr-images", type=Path, help="made by MATLAB's bicubic where not given")
-    parser.add_argument("--vgg-weights", default="imagenet", help="imagenet or a VGG19 file of Keras (.h5)")
-    parser.add_argument("--scale", type=int, default=4)
-    parser.add_argument("-o", "--outfile", type=Path, help="CSV file to write")
-    parser.add_argument("models", type=Path, nargs="*")
-    args = parser.parse_args()
+    p.add_argument("--lr-images", type=Path, help="made by MATLAB's bicubic where not given")
+    p.add_argument("--vgg-weights", default="imagenet", help="imagenet or a VGG19 file of Keras (.h5)")
+    p.add_argument("--scale", type=int, default=4)
+    p.add_argument("-o", "--outfile", type=Path, help="CSV file to write")
+    p.add_argument("models", type=Path, nargs="*")
+    return p
+
+
+def main():
+    """Prints a row for each model, and writes them as CSV where asked."""
+    args = parser().parse_args()
     samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate") if args.images
                else dataset_samples(args.dataset, "bicubic", args.scale))
     features = {name: load_features(name, args.vgg_weights, "give its path with --vgg-weights")
