@@ -103,10 +103,12 @@ def main(args):
 
 def _tell(notes, failures):
     """Prints what is worth knowing before the work, and what has failed already."""
+    from errors import printable
+
     for line in notes:
-        print(line)
+        print(printable(line))
     for text in failures:
-        print(f"failed: {text}", file=sys.stderr)
+        print(printable(f"failed: {text}"), file=sys.stderr)
 
 
 def _plan(args, inputs):
@@ -126,7 +128,7 @@ def _plan(args, inputs):
         return output.parent, plan_one(inputs.images, output)
     left_out = earlier_outputs(inputs.images, output, inputs.named, figure_names)
     if left_out:
-        print(note("outputs of earlier runs, left out", len(left_out), sorted(path.name for path in left_out)))
+        _tell([note("outputs of earlier runs, left out", len(left_out), sorted(path.name for path in left_out))], [])
     return output, plan({path: name for path, name in inputs.images.items() if path not in left_out}, output, suffix)
 
 

@@ -79,13 +79,13 @@ def no_images(folder):
     return f"{folder}: there are no images in it ({', '.join(SUFFIXES)})"
 
 
-def dangling(path):
-    """Returns what is said of a link to nothing, with the system's cause."""
+def bad_link(path):
+    """Returns what is said of a link that leads to no file: the system's cause, or what it leads to."""
     try:
         os.stat(path)
     except OSError as error:
         return f"{path}: is a link to nothing: {error.strerror}"
-    return f"{path}: was a link to nothing"
+    return f"{path}: is a link to what is no regular file"
 
 
 def is_litter(name):
@@ -94,7 +94,7 @@ def is_litter(name):
 
 
 def _sort_in(path, found):
-    """Adds the path of a file, or of a link to nothing, to what is found; what is neither is no image."""
+    """Adds the path of a file, or of a link to none, to what is found; pipes and devices are no images."""
     is_image = path.suffix.lower() in SUFFIXES
     if is_temporary(path):
         return
@@ -103,8 +103,8 @@ def _sort_in(path, found):
             found.hidden.append(path)
     elif path.is_file():
         (found.images if is_image else found.others).append(path)
-    elif is_image and path.is_symlink() and not path.exists():
-        found.failures.append(dangling(path))
+    elif is_image and path.is_symlink():
+        found.failures.append(bad_link(path))
 
 
 def read_image(path):

@@ -4,9 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from errors import UserError, describe, printable
+from errors import UserError, describe
 from files import read_text
-from imaging.image_files import Found, dangling, is_litter, look_through, no_images
+from imaging.image_files import Found, bad_link, is_litter, look_through, no_images
 from imaging.marks import read_mark
 
 EXAMPLES = 5  # suffixes or names that are told of what is left out
@@ -55,7 +55,7 @@ class Inputs:
             self.named.add(path)
             self._add_image(path, Path(path.name))
         else:
-            raise UserError(dangling(path) if path.is_symlink() else f"{path}: there is no such folder or file")
+            raise UserError(bad_link(path) if path.is_symlink() else f"{path}: there is no such folder or file")
 
     def _add_folder(self, folder, recursive):
         found = look_through(folder, recursive)
@@ -108,7 +108,7 @@ def read_list(path):
 def note(text, count, examples):
     """Returns a line with a number and some examples of what is counted."""
     more = ", ..." if len(examples) > EXAMPLES else ""
-    return printable(f"{text}: {count} ({', '.join(examples[:EXAMPLES])}{more})")
+    return f"{text}: {count} ({', '.join(examples[:EXAMPLES])}{more})"
 
 
 def _notes(found):

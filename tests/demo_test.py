@@ -207,7 +207,7 @@ def test_an_error_of_any_class_fails_one_image(run_main, model_path, tmp_path, m
     for width in (5, 6, 7, 8):
         save_photo(tmp_path / "in" / f"{width}.png", make_photo(4, width))
     monkeypatch.setattr(SuperResolver, "enlarge", fail_at(6, SuperResolver.enlarge, lambda _, lr, *__: lr))
-    monkeypatch.setattr(batch, "write_photo", fail_at(21, batch.write_photo, lambda _, photo: photo.pixels))
+    monkeypatch.setattr(batch, "write_photo", fail_at(21, batch.write_photo, lambda _, photo, *__: photo.pixels))
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
     assert code == 1
     for width in (6, 7):

@@ -42,14 +42,15 @@ def test_links_are_images_where_they_lead_to_files_and_told_where_not(tmp_path):
     save_photo(tmp_path / "real" / "a.png", make_photo(4, 4))
     (tmp_path / "in").mkdir()
     for name, target in (("a.png", "../real/a.png"), ("gone.png", "nowhere.png"), ("loop.png", "loop.png"),
-                         ("folder", "../real"), ("gone.txt", "nowhere.txt")):
+                         ("folder", "../real"), ("gone.txt", "nowhere.txt"), ("zero.png", "/dev/zero")):
         os.symlink(target, tmp_path / "in" / name)
     found = look_through(tmp_path / "in", recursive=True)
     assert found.images == [tmp_path / "in" / "a.png"]
     assert found.links == [tmp_path / "in" / "folder"]
-    assert len(found.failures) == 2
+    assert len(found.failures) == 3
     assert found.failures[0].startswith(f"{tmp_path / 'in' / 'gone.png'}: is a link to nothing: No such file")
     assert found.failures[1].startswith(f"{tmp_path / 'in' / 'loop.png'}: is a link to nothing: Too many levels")
+    assert found.failures[2] == f"{tmp_path / 'in' / 'zero.png'}: is a link to what is no regular file"
 
 
 def test_exif_orientation_is_applied(tmp_path):
