@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 
-_MESSAGES = threading.Lock()
+_MESSAGES = threading.RLock()
 
 
 @functools.cache
@@ -32,9 +32,13 @@ def load():
 
 @contextlib.contextmanager
 def errors():
-    """Turns an error of libvips in the block into an `OSError` of one line: the system's cause where there is one."""
+    """Turns an error of libvips in the block into an `OSError` of one line: the system's cause where there is one.
+
+    Its buffer of messages is one for all threads, and pyvips clears it now and then: one block runs at a time.
+    """
     try:
-        yield
+        with _MESSAGES:
+            yield
     except load().Error as error:
         raise OSError(_cause(error.detail)) from error
 
