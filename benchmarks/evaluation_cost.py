@@ -1,6 +1,6 @@
 """Compares the time of an evaluation with that of the network's forward passes alone.
 
-    python benchmarks/evaluation_cost.py --images Set14 --lr-images Set14_LR_bicubic pretrained/wdsr-b-8-x4.keras
+    python benchmarks/evaluation_cost.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order pretrained/wdsr-b-8-x4.keras
 
 They take turns: forward passes on images in memory; the evaluation of a first model (which reads the images), of a
 further one, and of a further one with SSIM.
@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import weights
+from choices import PAIRINGS
 from evaluation import ImageCache, Protocol, choose_metrics, folder_samples, measure
 from super_resolution import SuperResolver
 
@@ -24,6 +25,7 @@ def parser():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--images", type=Path, required=True)
     p.add_argument("--lr-images", type=Path)
+    p.add_argument("--pair-by", choices=PAIRINGS, default="name")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("model", type=Path)
     return p
@@ -33,7 +35,7 @@ def main():
     """Prints the medians and their ratios."""
     args = parser().parse_args()
     super_resolve = SuperResolver(weights.load(args.model))
-    samples = folder_samples(args.images, args.lr_images, super_resolve.scale, "replicate")
+    samples = folder_samples(args.images, args.lr_images, super_resolve.scale, "replicate", args.pair_by == "order")
     lrs = [sample.load(super_resolve.scale)[1] for sample in samples]
     protocol, cache = Protocol.named("benchmark"), ImageCache()
     with_ssim = choose_metrics(["ssim"])

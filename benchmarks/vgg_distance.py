@@ -1,6 +1,6 @@
 """Measures PSNR, SSIM and the distance in VGG54 features of models on a folder of images.
 
-    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --vgg-weights vgg19.h5 model.keras
+    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order --vgg-weights vgg19.h5 model.keras
     python benchmarks/vgg_distance.py --dataset ./PHOTOS_BIN --vgg-weights vgg19.h5 model.keras
 
 The distance is the mean squared difference of the features, divided by 12.75 each, of the central 224 x 224 pixels
@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from choices import PAIRINGS
 from evaluation import (
     Bicubic,
     Evaluation,
@@ -36,6 +37,7 @@ def parser():
     images.add_argument("--images", type=Path, help="folder of high-resolution images")
     images.add_argument("--dataset", type=Path, help="data set, whose validation images are used")
     p.add_argument("--lr-images", type=Path, help="made by MATLAB's bicubic where not given")
+    p.add_argument("--pair-by", choices=PAIRINGS, default="name", help="how --lr-images are paired")
     p.add_argument("--vgg-weights", default="imagenet", help="imagenet or a VGG19 file of Keras (.h5)")
     p.add_argument("--scale", type=int, default=4)
     p.add_argument("-o", "--outfile", type=Path, help="CSV file to write")
@@ -46,7 +48,7 @@ def parser():
 def main():
     """Prints a row for each model, and writes them as CSV where asked."""
     args = parser().parse_args()
-    samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate") if args.images
+    samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate", args.pair_by == "order") if args.images
                else dataset_samples(args.dataset, "bicubic", args.scale))
     features = {name: load_features(name, args.vgg_weights, "give its path with --vgg-weights")
                 for name in ("vgg54", "vgg22")}

@@ -1,8 +1,10 @@
 """Layers that the networks share."""
 
 import functools
+import math
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 PACKAGE = "super_resolution"
@@ -32,26 +34,31 @@ class PixelShuffle(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class SymmetricPadding(layers.Layer):
+def mirrored(images, padding):
     """Mirrors `padding` pixels, the border pixel included, on every side of (N, H, W, C), for any H, W >= 1.
 
     Rows and columns are taken by mirrored index, since the backends' own symmetric padding differs or fails on
     images of one pixel.
     """
+    for axis in (1, 2):
+        size = ops.shape(images)[axis]
+        index = ops.arange(-padding, size + padding, dtype="int32")
+        index = ops.where(index < 0, -index - 1, index)
+        index = ops.where(index >= size, 2 * size - 1 - index, index)
+        images = ops.take(images, ops.clip(index, 0, size - 1), axis=axis)
+    return images
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SymmetricPadding(layers.Layer):
+    """Pads images as `mirrored` does."""
 
     def __init__(self, padding, **kwargs):
         super().__init__(**kwargs)
         self.padding = padding
 
     def call(self, inputs):
-        for axis in (1, 2):
-            size = ops.shape(inputs)[axis]
-            index = ops.arange(-self.padding, size + self.padding, dtype="int32")
-            index = ops.where(index < 0, -index - 1, index)
-            index = ops.where(index >= size, 2 * size - 1 - index, index)
-            inputs = ops.take(inputs, ops.clip(index, 0, size - 1), axis=axis)
-        return inputs
+        return mirrored(inputs, self.padding)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -60,6 +67,38 @@ class SymmetricPadding(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ColourKeeping(layers.Layer):
+    """Gives a super-resolved image the low frequencies of its low-resolution image, and so its colours.
+
+    From sr (N, H s, W s, 3) and lr (N, H, W, 3), both in [0, 255], to sr + blur(enlarged lr - sr), where blur is a
+    Gaussian of `sigma` pixels of sr and lr is enlarged by repeating pixels, of which the blur leaves no trace. What is
+    flat in lr comes out as it went in. Borders are mirrored.
+    """
+
+    def __init__(self, scale, sigma=8.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale, self.sigma = scale, sigma
+        self.radius = math.ceil(2 * sigma)
+
+    def call(self, inputs):
+        sr, lr = (ops.cast(image, "float32") for image in inputs)
+        difference = ops.repeat(ops.repeat(lr, self.scale, axis=1), self.scale, axis=2) - sr
+        difference = mirrored(difference, self.radius)
+        distances = np.arange(-self.radius, self.radius + 1)
+        weights = np.exp(-distances**2 / (2 * self.sigma**2))
+        kernel = np.repeat((weights / weights.sum())[:, None, None], 3, axis=1).astype("float32")  # (size, colours, 1)
+        for shape in ((-1, 1), (1, -1)):
+            difference = ops.depthwise_conv(difference, kernel.reshape(*shape, 3, 1), data_format="channels_last")
+        return sr + difference
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "sigma": self.sigma}
 
 
 def builder(function):

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from model.common import PACKAGE, PixelShuffle, builder, conv, image_input
+from model.common import PACKAGE, ColourKeeping, PixelShuffle, builder, conv, image_input
 
 LEAKY_SLOPE = 0.2  # section 2.1.1
 
@@ -29,6 +29,17 @@ def sr_resnet(scale=4, num_filters=64, num_res_blocks=16):
     x = layers.Activation("tanh", name="tanh", dtype="float32")(conv(x, 3, 9, "tail"))
     sr = layers.Rescaling(127.5, 127.5, name="denormalize", dtype="float32")(x)
     return keras.Model(lr, sr, name="sr_resnet")
+
+
+@builder
+def keep_colours(generator, scale, sigma=8.0):
+    """Returns a generator whose output has the colours of its input, see `ColourKeeping`; the weights are shared.
+
+    Adversarial training in features that hardly see colour lets flat areas drift by many levels.
+    """
+    (lr,), (sr,) = generator.inputs, generator.outputs
+    kept = ColourKeeping(scale, sigma, name="colours", dtype="float32")([sr, lr])
+    return keras.Model(lr, kept, name=generator.name)
 
 
 @builder

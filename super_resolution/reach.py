@@ -7,7 +7,7 @@ import keras
 from keras import layers, tree
 
 from errors import UserError
-from model.common import PixelShuffle, SymmetricPadding
+from model.common import ColourKeeping, PixelShuffle, SymmetricPadding
 
 POINTWISE = (layers.InputLayer, layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Concatenate,
              layers.Rescaling, layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.Dropout,
@@ -102,6 +102,8 @@ def _reach(model):
             radius += size / 2 / resolution
         elif isinstance(layer, PixelShuffle):
             resolution *= layer.factor
+        elif isinstance(layer, ColourKeeping):
+            radius, resolution = radius + (layer.radius + layer.scale) / layer.scale, layer.scale
         elif not isinstance(layer, POINTWISE):
             raise UserError(f"{model.name}: the reach of its layer {layer.name} ({type(layer).__name__}) is not known: "
                             "it cannot be applied in tiles")

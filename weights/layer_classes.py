@@ -10,11 +10,12 @@ from typing import NamedTuple
 from keras import layers
 
 from choices import SCALES
-from model import PixelShuffle, SymmetricPadding
+from model import ColourKeeping, PixelShuffle, SymmetricPadding
 from weights.networks import MAX_EXPANDED
 from weights.plain_json import shown
 
 MAX_KERNEL, MAX_DILATION, MAX_PADDING = 31, 16, 32  # the networks have 9, 1 and 2
+MAX_SIGMA = 16  # pixels of a Gaussian
 MAX_NUMBER = 1e6  # of what pixels, at most 255, are multiplied with
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh")  # each looks at one number
 INITIALIZERS = ("Zeros", "Ones", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotNormal",
@@ -158,6 +159,15 @@ def _shuffled(settings, inputs):
     return Features(features.channels // factor**2, resolution, tuple(size * factor for size in features.margin))
 
 
+def _with_colours(settings, inputs):
+    if len(inputs) != 2 or {features.channels for features in inputs} != {3}:
+        raise ValueError("takes other inputs than an image and its enlargement")
+    sr, lr = inputs
+    if sr.resolution != lr.resolution * settings["scale"] or any(sr.margin) or any(lr.margin):
+        raise ValueError(f"takes images of which one is not {settings['scale']} times as large as the other")
+    return sr
+
+
 def _padded(settings, inputs):
     (features,) = inputs
     return features._replace(margin=tuple(size + 2 * settings["padding"] for size in features.margin))
@@ -202,6 +212,8 @@ CLASSES = {
     "BatchNormalization": LayerClass(layers.BatchNormalization, NORMALIZATION, _same, _norm_weights,
                                      "batch_normalization", unused=("renorm_momentum",)),
     "PixelShuffle": LayerClass(PixelShuffle, {"factor": whole(2, max(SCALES))}, _shuffled, package="super_resolution"),
+    "ColourKeeping": LayerClass(ColourKeeping, {"scale": one_of(*SCALES), "sigma": number(0.5, MAX_SIGMA)},
+                                _with_colours, merges=True, package="super_resolution"),
     "SymmetricPadding": LayerClass(SymmetricPadding, {"padding": whole(0, MAX_PADDING)}, _padded,
                                    package="super_resolution"),
 }
