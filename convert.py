@@ -5,11 +5,14 @@
     python convert.py -i ./DIV2K/DIV2K_train_LR_bicubic -o ./DIV2K/DIV2K_train_LR_bicubic_jpeg_90 --jpeg-quality 90 jpeg
     python convert.py -i ./DIV2K/DIV2K_valid_HR -o ./DIV2K/DIV2K_valid_LR_photo --seed 0 photo
     python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
+    python convert.py dataset -i ./sharp --lr-images ./camera --scales 4 -o ./PAIRS_BIN
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
 
 numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
 imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by --seed and
-the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
+the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set, with bicubic
+low-resolution images, or with your own (--lr-images). A photo's name and --seed decide whether it is for validation,
+so that it stays what it is when others come.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
 or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
 the file is executed.
@@ -20,8 +23,8 @@ import os
 import sys
 from pathlib import Path
 
-from choices import BORDER_MODES, DEGRADATIONS, SCALES, WDSR_PADDINGS
-from command_line import LARGEST_SEED, number, run, script_parser, typed_options
+from choices import BORDER_MODES, DEGRADATIONS, PAIRINGS, SCALES, WDSR_PADDINGS
+from command_line import LARGEST_SEED, folder_part, number, run, script_parser, typed_options
 from errors import UserError
 
 COMMANDS = ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
@@ -29,6 +32,9 @@ COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
     "scales": ("bicubic", *DEGRADATIONS, "dataset"),
     "border": ("bicubic", "dataset"),
+    "lr_images": ("dataset",),
+    "pair_by": ("dataset",),
+    "downgrade": ("dataset",),
     "validation_fraction": ("dataset",),
     "seed": (*DEGRADATIONS, "dataset"),
     "downgrade_strength": DEGRADATIONS,
@@ -55,7 +61,14 @@ def parser():
     p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
-                   help="dataset: share of the photos kept for validation")
+                   help="dataset: share of the photos kept for validation, about")
+    p.add_argument("--lr-images", type=Path, metavar="DIR",
+                   help="dataset: your own low-resolution images, of the one scale in --scales, named as the "
+                        "high-resolution ones of --indir or after them; by default bicubic ones are made")
+    p.add_argument("--pair-by", choices=PAIRINGS, default="name",
+                   help="dataset: which of --lr-images belongs to which image: by their names, or by their order")
+    p.add_argument("--downgrade", type=folder_part, default="own", metavar="NAME",
+                   help="dataset: what the downgrade of --lr-images is to be called, for --downgrade of train.py")
     p.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation; photo, photo2: of the random choices")
     p.add_argument("--downgrade-strength", type=number(float, 0, 3), default=1.0, metavar="F",
@@ -76,12 +89,18 @@ def parse_args(argv=None):
     p = parser()
     argv = _command_first(sys.argv[1:] if argv is None else argv)
     args = p.parse_args(argv)
-    for name in typed_options(p, argv):
+    typed = typed_options(p, argv)
+    for name in typed:
         commands = COMMAND_OPTIONS.get(name, COMMANDS)
         if args.command not in commands:
             p.error(f"--{name.replace('_', '-')} is an option of {' and '.join(commands)}, not of {args.command}")
-    if len(args.indir) > 1 and args.command != "dataset":
-        p.error(f"{args.command} takes one --indir")
+    if len(args.indir) > 1 and (args.command != "dataset" or args.lr_images):
+        p.error(f"{'--lr-images' if args.lr_images else args.command} takes one --indir")
+    if args.lr_images and len(args.scales) > 1:
+        p.error("--lr-images are of one scale: give it, as in --scales 4")
+    for name in ("pair_by", "downgrade"):
+        if name in typed and not args.lr_images:
+            p.error(f"--{name.replace('_', '-')} belongs to --lr-images")
     return args
 
 
@@ -95,7 +114,7 @@ def main(args):
     from datasets import conversion
     from datasets.work import do_tasks
 
-    for folder in args.indir:
+    for folder in [*args.indir, *filter(None, [args.lr_images])]:
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder")
     if args.command == "numpy":
@@ -107,6 +126,9 @@ def main(args):
     elif args.command in DEGRADATIONS:
         tasks = conversion.degraded_tasks(args.indir[0], args.outdir, args.scales, args.command,
                                           args.downgrade_strength, args.downgrade_order, args.seed)
+    elif args.lr_images:
+        tasks = conversion.pair_tasks(args.indir[0], args.lr_images, args.outdir, args.scales[0], args.downgrade,
+                                      args.validation_fraction, args.seed, args.pair_by == "order")
     else:
         tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
                                          args.seed)

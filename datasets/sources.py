@@ -35,13 +35,13 @@ class SourceRecord:
         if kind is None:  # in order, and each file once
             write_text(self.path, "".join(_line(name, state) for name, state in sorted(self._states.items())))
 
-    def is_outdated(self, target, source):
-        """Whether `target` has to be made: it is not there, or `source` differs from what it was made from.
+    def is_outdated(self, target, *sources):
+        """Whether `target` has to be made: it is not there, or `sources` differ from what it was made from.
 
         Where the folder has no record yet, as of earlier versions, what is not older than its source is taken as it is.
         """
         try:
-            state, written = source_state(source), target.stat().st_mtime_ns
+            state, written = source_state(*sources), target.stat().st_mtime_ns
         except OSError:  # most often the target is not there; whoever reads a source that is gone reports it
             return True
         if not self._is_first:
@@ -62,10 +62,10 @@ class SourceRecord:
         return target.relative_to(self.folder).as_posix()
 
 
-def source_state(path):
-    """Returns what is compared of a source: its size in bytes and its time in nanoseconds."""
-    status = Path(path).stat()
-    return status.st_size, status.st_mtime_ns
+def source_state(*paths):
+    """Returns what is compared of sources: their size in bytes and their time in nanoseconds, each added up."""
+    found = [Path(path).stat() for path in paths]
+    return sum(status.st_size for status in found), sum(status.st_mtime_ns for status in found)
 
 
 def _line(name, state):

@@ -18,10 +18,19 @@ MAX_REPORTED = 20  # images that are named when a worker was killed
 
 
 class Task(NamedTuple):
-    """One source image and the files to be made of it: `make[path](path, image)` writes each."""
+    """One source image and the files to be made of it: `make[path](path, image)` writes each.
+
+    With a low-resolution version, `lr`, that is a file of its own, it is `make[path](path, image, lr_image)`.
+    """
 
     source: object
     make: dict
+    lr: object = None
+
+    @property
+    def sources(self):
+        """The paths of the files that it is made from."""
+        return [self.source] if self.lr is None else [self.source, self.lr]
 
 
 class Outcome(NamedTuple):
@@ -51,8 +60,9 @@ def do_tasks(tasks, outdir, num_workers, debug=False):
     folders = {path.parent for task in tasks for path in task.make}
     _remove_leftovers(folders)
     with SourceRecord(outdir) as record:
-        due = [Task(task.source, stale) for task in tasks
-               if (stale := {path: make for path, make in task.make.items() if record.is_outdated(path, task.source)})]
+        due = [task._replace(make=stale) for task in tasks
+               if (stale := {path: make for path, make in task.make.items()
+                             if record.is_outdated(path, *task.sources)})]
         work = _Work(due, record, debug)
         try:
             work.run(num_workers)
@@ -127,15 +137,15 @@ def _remove_leftovers(folders):
 def _do(task):
     """Does one task in a worker process; returns its `Outcome`."""
     try:
-        state = source_state(task.source)  # before it is read, so that a change meanwhile shows the next time
-        image = read_image(task.source)
+        state = source_state(*task.sources)  # before it is read, so that a change meanwhile shows the next time
+        images = [read_image(path) for path in task.sources]
         for path, make in task.make.items():
-            make(path, image)
+            make(path, *images)
     except Exception as error:  # noqa: BLE001 - whatever a damaged image makes a decoder do, the others are done
         text = describe(error)
         if not isinstance(error, (UserError, OSError)):
             text = f"{type(error).__name__}: {text}"
-        if printable(task.source) not in text:
+        if not any(printable(path) in text for path in task.sources):
             text = f"{printable(task.source)}: {text}"
         return Outcome(task.source, None, text, "".join(traceback.format_exception(error)))
     return Outcome(task.source, state)

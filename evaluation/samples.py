@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from datasets.degraded import DegradedPair, find_or_make_pairs
 from datasets.div2k import ImagePair
-from datasets.pairing import pair_all, pair_by_order, without_lr
+from datasets.folders import pair_folders, say_left_out
+from datasets.pairing import without_lr
 from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale
@@ -88,23 +89,9 @@ def folder_samples(hr_folder, lr_folder, scale, border, by_order=False):
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
     """
+    if lr_folder is not None:
+        return [Sample(hr.stem, hr, lr) for hr, lr in pair_folders(hr_folder, lr_folder, scale, by_order)]
     hr_paths, lr_versions = without_lr(find_images(hr_folder))
-    if lr_folder is None:
-        if lr_versions:
-            _say_left_out(hr_folder, "low-resolution versions", lr_versions)
-        return [Sample(path.stem, path, None, border) for path in hr_paths]
-    if (lr_folder / f"X{scale}").is_dir():
-        lr_folder = lr_folder / f"X{scale}"
-    lr_paths = lr_versions if lr_folder.resolve() == hr_folder.resolve() else find_images(lr_folder)
-    if by_order:
-        print(f"{lr_folder}: paired with {hr_folder} in the order of the names")
-        pairs = pair_by_order(hr_paths, lr_paths)
-    else:
-        pairs, left_over = pair_all(hr_paths, lr_paths, scale)
-        if left_over:
-            _say_left_out(lr_folder, "images without an original", left_over)
-    return [Sample(hr.stem, hr, lr) for hr, lr in pairs]
-
-
-def _say_left_out(folder, what, paths):
-    print(f"{folder}: {what}, left out: {len(paths)}, such as {paths[0].name}")
+    if lr_versions:
+        say_left_out(hr_folder, "low-resolution versions", lr_versions)
+    return [Sample(path.stem, path, None, border) for path in hr_paths]
