@@ -1,5 +1,6 @@
 """Prepares images for training, as numpy arrays in DIV2K's layout, and models from other people's weights.
 
+    python convert.py div2k -i ./DIV2K -o ./DIV2K_BIN --scales 2 4 --downgrade bicubic unknown
     python convert.py -i ./DIV2K -o ./DIV2K_BIN numpy
     python convert.py -i ./DIV2K/DIV2K_train_HR -o ./DIV2K/DIV2K_train_LR_bicubic bicubic
     python convert.py -i ./DIV2K/DIV2K_train_LR_bicubic -o ./DIV2K/DIV2K_train_LR_bicubic_jpeg_90 --jpeg-quality 90 jpeg
@@ -8,11 +9,12 @@
     python convert.py dataset -i ./sharp --lr-images ./camera --scales 4 -o ./PAIRS_BIN
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
 
-numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
-imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by --seed and
-the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set, with bicubic
-low-resolution images, or with your own (--lr-images). A photo's name and --seed decide whether it is for validation,
-so that it stays what it is when others come.
+div2k: DIV2K's archives are fetched into --indir and become arrays; what was fetched is kept, and a fetch that was cut
+off goes on. numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as
+MATLAB's imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by
+--seed and the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set, with
+bicubic low-resolution images, or with your own (--lr-images). A photo's name and --seed decide whether it is for
+validation, so that it stays what it is when others come.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
 or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
 the file is executed.
@@ -26,20 +28,22 @@ from pathlib import Path
 from choices import BORDER_MODES, DEGRADATIONS, PAIRINGS, SCALES, WDSR_PADDINGS
 from command_line import LARGEST_SEED, folder_part, number, run, script_parser, typed_options
 from errors import UserError
+from files import make_folder
 
-COMMANDS = ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
+COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
-    "scales": ("bicubic", *DEGRADATIONS, "dataset"),
+    "scales": ("div2k", "bicubic", *DEGRADATIONS, "dataset"),
     "border": ("bicubic", "dataset"),
     "lr_images": ("dataset",),
     "pair_by": ("dataset",),
-    "downgrade": ("dataset",),
+    "downgrade": ("div2k", "dataset"),
+    "address": ("div2k",),
     "validation_fraction": ("dataset",),
     "seed": (*DEGRADATIONS, "dataset"),
     "downgrade_strength": DEGRADATIONS,
     "downgrade_order": ("photo",),
-    "num_workers": ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
+    "num_workers": ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
     "padding": ("weights",),
     "tanh": ("weights",),
     "res_scaling": ("weights",),
@@ -57,7 +61,7 @@ def parser():
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(SCALES), metavar="S",
-                   help="bicubic, photo, photo2, dataset: 2, 3, 4 or several")
+                   help=f"div2k, bicubic, photo, photo2, dataset: {', '.join(map(str, SCALES))} or several")
     p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
@@ -67,8 +71,10 @@ def parser():
                         "high-resolution ones of --indir or after them; by default bicubic ones are made")
     p.add_argument("--pair-by", choices=PAIRINGS, default="name",
                    help="dataset: which of --lr-images belongs to which image: by their names, or by their order")
-    p.add_argument("--downgrade", type=folder_part, default="own", metavar="NAME",
-                   help="dataset: what the downgrade of --lr-images is to be called, for --downgrade of train.py")
+    p.add_argument("--downgrade", type=folder_part, nargs="+", metavar="NAME",
+                   help="div2k: bicubic (default), unknown, mild, difficult, wild or several; dataset: what "
+                        "--lr-images are called in the data set (default: own), as --downgrade of train.py takes it")
+    p.add_argument("--address", metavar="URL", help="div2k: where its archives are, if not at their own place")
     p.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation; photo, photo2: of the random choices")
     p.add_argument("--downgrade-strength", type=number(float, 0, 3), default=1.0, metavar="F",
@@ -98,9 +104,13 @@ def parse_args(argv=None):
         p.error(f"{'--lr-images' if args.lr_images else args.command} takes one --indir")
     if args.lr_images and len(args.scales) > 1:
         p.error("--lr-images are of one scale: give it, as in --scales 4")
-    for name in ("pair_by", "downgrade"):
-        if name in typed and not args.lr_images:
-            p.error(f"--{name.replace('_', '-')} belongs to --lr-images")
+    if args.command == "dataset":
+        for name in ("pair_by", "downgrade"):
+            if name in typed and not args.lr_images:
+                p.error(f"--{name.replace('_', '-')} belongs to --lr-images")
+        if len(args.downgrade or []) > 1:
+            p.error("--lr-images are of one --downgrade")
+    args.downgrade = args.downgrade or {"div2k": ["bicubic"], "dataset": ["own"]}.get(args.command)
     return args
 
 
@@ -111,35 +121,52 @@ def main(args):
 
         weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
         return 0
-    from datasets import conversion
     from datasets.work import do_tasks
 
-    for folder in [*args.indir, *filter(None, [args.lr_images])]:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: there is no such folder")
+    if args.command != "div2k":
+        for folder in [*args.indir, *filter(None, [args.lr_images])]:
+            if not folder.is_dir():
+                raise UserError(f"{folder}: there is no such folder")
+    return do_tasks(_tasks(args), args.outdir, args.num_workers, args.debug)
+
+
+def _tasks(args):
+    """Returns what is to be made of which image."""
+    from datasets import conversion
+
+    indir, outdir = args.indir[0], args.outdir
+    if args.command == "div2k":
+        from datasets import archives
+
+        names = archives.archive_names(args.downgrade, args.scales)
+        make_folder(outdir)  # before hours of fetching
+        images = archives.fetch_all(names, indir, (args.address or archives.ADDRESS).rstrip("/"))
+        return conversion.numpy_tasks(indir, outdir, images)
     if args.command == "numpy":
-        tasks = conversion.numpy_tasks(args.indir[0], args.outdir)
-    elif args.command == "jpeg":
-        tasks = conversion.jpeg_tasks(args.indir[0], args.outdir, args.jpeg_quality)
-    elif args.command == "bicubic":
-        tasks = conversion.bicubic_tasks(args.indir[0], args.outdir, args.scales, args.border)
-    elif args.command in DEGRADATIONS:
-        tasks = conversion.degraded_tasks(args.indir[0], args.outdir, args.scales, args.command,
-                                          args.downgrade_strength, args.downgrade_order, args.seed)
-    elif args.lr_images:
-        tasks = conversion.pair_tasks(args.indir[0], args.lr_images, args.outdir, args.scales[0], args.downgrade,
-                                      args.validation_fraction, args.seed, args.pair_by == "order")
-    else:
-        tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
-                                         args.seed)
-    return do_tasks(tasks, args.outdir, args.num_workers, args.debug)
+        return conversion.numpy_tasks(indir, outdir)
+    if args.command == "jpeg":
+        return conversion.jpeg_tasks(indir, outdir, args.jpeg_quality)
+    if args.command == "bicubic":
+        return conversion.bicubic_tasks(indir, outdir, args.scales, args.border)
+    if args.command in DEGRADATIONS:
+        return conversion.degraded_tasks(indir, outdir, args.scales, args.command, args.downgrade_strength,
+                                         args.downgrade_order, args.seed)
+    if args.lr_images:
+        return conversion.pair_tasks(indir, args.lr_images, outdir, args.scales[0], args.downgrade[0],
+                                     args.validation_fraction, args.seed, args.pair_by == "order")
+    return conversion.dataset_tasks(args.indir, outdir, args.scales, args.border, args.validation_fraction, args.seed)
 
 
 def _command_first(argv):
     """Moves the command to the front: after an option that takes several values it would be one of them."""
+    option, first_value = None, 0
     for i, word in enumerate(argv):
-        follows_folder_option = i > 0 and argv[i - 1] in ("-i", "--indir", "-o", "--outdir")
-        if word in COMMANDS and not follows_folder_option:
+        if word.startswith("-"):
+            option, first_value = word, i + 1
+            continue
+        is_folder = option in ("-i", "--indir", "-o", "--outdir") and i == first_value
+        is_downgrade = option == "--downgrade" and word not in COMMAND_OPTIONS["downgrade"]  # such as bicubic
+        if word in COMMANDS and not is_folder and not is_downgrade:
             return [word, *argv[:i], *argv[i + 1:]]
     return argv
 

@@ -20,9 +20,9 @@ from imaging.resize import downscale
 PARAMETERS_FILE = ".convert.json"  # what the files in a folder were made with
 
 
-def numpy_tasks(indir, outdir):
-    """Every image below `indir` becomes an array (H, W, 3), uint8, of the same name below `outdir`."""
-    return _mirror(indir, outdir, ".npy", write_array)
+def numpy_tasks(indir, outdir, images=None):
+    """Every image below `indir`, or those `images`, becomes an array (H, W, 3), uint8, of the same name in `outdir`."""
+    return _mirror(indir, outdir, ".npy", write_array, images)
 
 
 def jpeg_tasks(indir, outdir, quality):
@@ -153,10 +153,10 @@ def _check_reducible(image, scale):
         raise UserError(f"is {image.shape[0]} x {image.shape[1]}, too small to be reduced by {scale}")
 
 
-def _mirror(indir, outdir, suffix, make):
+def _mirror(indir, outdir, suffix, make, images=None):
     return _without_collisions([
         Task(source, {(outdir / source.relative_to(indir)).with_suffix(suffix): make})
-        for source in find_images(indir, recursive=True)])
+        for source in images or find_images(indir, recursive=True)])
 
 
 def _without_collisions(tasks):

@@ -66,6 +66,14 @@ def test_the_command_may_stand_anywhere(argv):
     assert str(args.outdir) == "B"
 
 
+@pytest.mark.parametrize("argv", [
+    ["-i", "A", "-o", "B", "--downgrade", "bicubic", "photo", "div2k"],
+    ["--downgrade", "bicubic", "photo", "-i", "A", "-o", "B", "div2k"]])
+def test_a_downgrade_that_is_called_as_a_command_is_none(argv):
+    args = convert.parse_args(argv)
+    assert (args.command, args.downgrade) == ("div2k", ["bicubic", "photo"])
+
+
 def test_an_option_of_another_command_is_refused(capsys):
     with pytest.raises(SystemExit):
         convert.parse_args(["numpy", "-i", "A", "-o", "B", "--jpeg-quality", "90"])
