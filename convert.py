@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 
 from choices import BORDER_MODES, DEGRADATIONS, PAIRINGS, SCALES, WDSR_PADDINGS
-from command_line import LARGEST_SEED, folder_part, number, run, script_parser, typed_options
+from command_line import LARGEST_SEED, add_white_level, folder_part, number, run, script_parser, typed_options
 from errors import UserError
 from files import make_folder
 
@@ -43,6 +43,7 @@ COMMAND_OPTIONS = {  # options that only some commands take
     "seed": (*DEGRADATIONS, "dataset"),
     "downgrade_strength": DEGRADATIONS,
     "downgrade_order": ("photo",),
+    "white_level": ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
     "num_workers": ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
     "padding": ("weights",),
     "tanh": ("weights",),
@@ -81,6 +82,7 @@ def parser():
                    help="photo, photo2: 0 (plain bicubic) to 3")
     p.add_argument("--downgrade-order", type=int, choices=(1, 2), default=1,
                    help="photo: 2 does the chain of blur, resizing, noise and JPEG twice")
+    add_white_level(p, "all commands but weights and div2k")
     p.add_argument("--padding", choices=WDSR_PADDINGS,
                    help="weights: padding of WDSR's outer convolutions; by default as the file says, otherwise same")
     p.add_argument("--tanh", action=argparse.BooleanOptionalAction,
@@ -127,7 +129,7 @@ def main(args):
         for folder in [*args.indir, *filter(None, [args.lr_images])]:
             if not folder.is_dir():
                 raise UserError(f"{folder}: there is no such folder")
-    return do_tasks(_tasks(args), args.outdir, args.num_workers, args.debug)
+    return do_tasks(_tasks(args), args.outdir, args.num_workers, args.debug, args.white_level)
 
 
 def _tasks(args):

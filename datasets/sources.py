@@ -16,10 +16,12 @@ class SourceRecord:
 
     Args:
         folder: that the files are in or below; it is there.
+        white_level: with which the sources are read, if it is not the usual one: it is part of their state.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, white_level=None):
         self.folder, self.path = folder, folder / RECORD_FILE
+        self._reading = () if white_level is None else (white_level,)
         self._is_first = not self.path.exists()
         lines = [] if self._is_first else read_text(self.path).split("\n")
         self._states = dict(filter(None, map(_parse, lines)))
@@ -44,8 +46,8 @@ class SourceRecord:
             state, written = source_state(*sources), target.stat().st_mtime_ns
         except OSError:  # most often the target is not there; whoever reads a source that is gone reports it
             return True
-        if not self._is_first:
-            return self._states.get(self._name(target)) != state
+        if not self._is_first or self._reading:
+            return self._states.get(self._name(target)) != state + self._reading
         if written < state[1]:
             return True
         self.note(target, state)
@@ -54,8 +56,8 @@ class SourceRecord:
     def note(self, target, state):
         """Notes that `target` was made from a source of this state."""
         name = self._name(target)
-        self._states[name] = state
-        self._file.write(_line(name, state))
+        self._states[name] = state + self._reading
+        self._file.write(_line(name, self._states[name]))
         self._file.flush()
 
     def _name(self, target):
@@ -75,7 +77,8 @@ def _line(name, state):
 def _parse(line):
     """Returns (name, state) of a line, or None where it is none."""
     try:
-        name, size, time = json.loads(line)
+        name, *state = json.loads(line)
     except (ValueError, TypeError, RecursionError):
         return None
-    return (name, (size, time)) if [type(value) for value in (name, size, time)] == [str, int, int] else None
+    is_sound = type(name) is str and len(state) in (2, 3) and all(type(value) is int for value in state)
+    return (name, tuple(state)) if is_sound else None

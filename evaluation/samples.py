@@ -1,5 +1,6 @@
 """Pairs of images to measure networks on: from a data set, or from folders."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,22 +14,23 @@ from imaging.resize import downscale
 
 
 class Sample(NamedTuple):
-    """A high-resolution image, and its low-resolution version as a file or made of it."""
+    """A high-resolution image, and its low-resolution version as a file or made of it; `read` reads such files."""
 
     name: str
     hr: Path
     lr: Path | None
     border: str = "replicate"
+    read: Callable = read_image
 
     def load(self, scale):
         """Returns `hr`, cropped to a multiple of `scale`, and `lr`, (H, W, 3) uint8."""
-        hr = read_image(self.hr)
+        hr = self.read(self.hr)
         if min(hr.shape[:2]) < scale:
             raise UserError(f"{self.hr}: is {hr.shape[0]} x {hr.shape[1]}, too small for scale {scale}")
         hr = hr[:hr.shape[0] // scale * scale, :hr.shape[1] // scale * scale]
         if self.lr is None:
             return hr, downscale(hr, scale, self.border)
-        lr = read_image(self.lr)
+        lr = self.read(self.lr)
         if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
             raise UserError(f"{self.lr}: is {lr.shape[0]} x {lr.shape[1]}, which times {scale} is not the "
                             f"{hr.shape[0]} x {hr.shape[1]} of {self.hr}, cropped to a multiple of {scale}")
@@ -75,7 +77,7 @@ def dataset_samples(dataset, downgrade, scale, ids=None):
     return sorted([*map(DIV2KSample, pairs), *bad], key=lambda sample: str(sample.lr))
 
 
-def folder_samples(hr_folder, lr_folder, scale, border, by_order=False):
+def folder_samples(hr_folder, lr_folder, scale, border, by_order=False, read=read_image):
     """Returns the images of a folder as samples; what is left out, or paired by order, is said in a line.
 
     Args:
@@ -85,13 +87,14 @@ def folder_samples(hr_folder, lr_folder, scale, border, by_order=False):
         scale: 2, 3, 4 or 8.
         border: of the low-resolution images that are made, 'replicate' or 'symmetric'.
         by_order: pair the images in the order of their names instead.
+        read: function from the path of an image file to its pixels, (H, W, 3) uint8.
 
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
     """
     if lr_folder is not None:
-        return [Sample(hr.stem, hr, lr) for hr, lr in pair_folders(hr_folder, lr_folder, scale, by_order)]
+        return [Sample(hr.stem, hr, lr, read=read) for hr, lr in pair_folders(hr_folder, lr_folder, scale, by_order)]
     hr_paths, lr_versions = without_lr(find_images(hr_folder))
     if lr_versions:
         say_left_out(hr_folder, "low-resolution versions", lr_versions)
-    return [Sample(path.stem, path, None, border) for path in hr_paths]
+    return [Sample(path.stem, path, None, border, read) for path in hr_paths]

@@ -225,6 +225,44 @@ def test_of_two_photos_one_is_for_training_and_one_for_validation(run_main, tmp_
         assert [row[:2] for row in rows(outdir)] == [(1, "train"), (2, "valid")]
 
 
+def save_12_bits(path, white=4095):
+    """Writes a 16-bit grey PNG of 12 bits and returns what it shows as 8-bit grey."""
+    grey = make_photo(20, 24)[..., 0].copy()
+    grey[0, 0] = 255
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray((grey.astype(np.uint32) * white // 255).astype(np.uint16)).save(path)
+    return grey
+
+
+def test_a_range_of_12_bits_is_named_and_scaled_by_its_white_level(run_main, tmp_path):
+    grey = save_12_bits(tmp_path / "photos" / "a.png")
+    save_12_bits(tmp_path / "photos" / "b.png", 4000)
+    argv = ["numpy", "-i", tmp_path / "photos", "-o", tmp_path / "bin"]
+    code, _, err = run_main(convert, *argv)
+    assert code == 0
+    assert "warning: 16-bit images whose values end at 4095 or below: 2, such as " in err
+    assert err.rstrip().endswith("--white-level 4095")
+    assert np.load(tmp_path / "bin" / "a.npy").max() == 16
+    _, out, err = run_main(convert, *argv, "--white-level", 4095)
+    assert "2 images converted" in out
+    assert err == ""
+    assert np.abs(np.load(tmp_path / "bin" / "a.npy")[..., 0].astype(int) - grey).max() <= 1
+    assert np.load(tmp_path / "bin" / "a.npy").max() == 255
+    assert "2 up to date" in run_main(convert, *argv, "--white-level", 4095)[1]
+    assert "2 images converted" in run_main(convert, *argv)[1]
+
+
+@pytest.mark.parametrize("command", ["bicubic", "jpeg", "photo", "dataset"])
+def test_a_value_above_the_white_level_is_named_whatever_is_made(run_main, tmp_path, command):
+    for name in ("a.png", "b.png"):
+        save_12_bits(tmp_path / "photos" / name)
+    words = [] if command == "jpeg" else ["--scales", 2]
+    code, out, err = run_main(convert, command, "-i", tmp_path / "photos", "-o", tmp_path / "bin", *words,
+                              "--white-level", 1023)
+    assert code == 1
+    assert f"{tmp_path / 'photos' / 'a.png'}: holds the value 4095, above the white level 1023" in out + err
+
+
 @pytest.fixture
 def own_pairs(tmp_path):
     """Folders HR and LR of three pairs of scale 2, one of them in a subfolder, whose names differ."""
