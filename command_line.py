@@ -284,6 +284,13 @@ def add_dataset_options(parser):
                         help="photo: 2 does the chain of blur, resizing, noise and JPEG twice")
 
 
+def add_white_level(parser, what):
+    """Adds `--white-level`, whose help says `what` it belongs to."""
+    parser.add_argument("--white-level", type=number(int, 1, 65535), metavar="N",
+                        help=f"{what}: value of white in image files of 16 bits, such as 1023, 4095 or 16383 where "
+                             "they hold 10, 12 or 14 bits; by default 65535")
+
+
 def add_device_options(parser):
     """Adds `--gpu-memory-fraction`."""
     parser.add_argument("--gpu-memory-fraction", type=number(float, 0, 1, exclusive=True), default=0.8, metavar="F",

@@ -1,15 +1,20 @@
 """Prepares images for training, as numpy arrays in DIV2K's layout, and models from other people's weights.
 
+    python convert.py div2k -i ./DIV2K -o ./DIV2K_BIN --scales 2 4 --downgrade bicubic unknown
     python convert.py -i ./DIV2K -o ./DIV2K_BIN numpy
     python convert.py -i ./DIV2K/DIV2K_train_HR -o ./DIV2K/DIV2K_train_LR_bicubic bicubic
     python convert.py -i ./DIV2K/DIV2K_train_LR_bicubic -o ./DIV2K/DIV2K_train_LR_bicubic_jpeg_90 --jpeg-quality 90 jpeg
     python convert.py -i ./DIV2K/DIV2K_valid_HR -o ./DIV2K/DIV2K_valid_LR_photo --seed 0 photo
     python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
+    python convert.py dataset -i ./sharp --lr-images ./camera --scales 4 -o ./PAIRS_BIN
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
 
-numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as MATLAB's
-imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by --seed and
-the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set.
+div2k: DIV2K's archives are fetched into --indir and become arrays; what was fetched is kept, and a fetch that was cut
+off goes on. numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as
+MATLAB's imresize makes them. photo, photo2: low-resolution images with mild or strong blur, noise and JPEG, fixed by
+--seed and the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set, with
+bicubic low-resolution images, or with your own (--lr-images). A photo's name and --seed decide whether it is for
+validation, so that it stays what it is when others come.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
 or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
 the file is executed.
@@ -20,20 +25,26 @@ import os
 import sys
 from pathlib import Path
 
-from choices import BORDER_MODES, DEGRADATIONS, SCALES, USUAL_SCALES, WDSR_PADDINGS
-from command_line import LARGEST_SEED, number, run, script_parser, typed_options
+from choices import BORDER_MODES, DEGRADATIONS, PAIRINGS, SCALES, USUAL_SCALES, WDSR_PADDINGS
+from command_line import LARGEST_SEED, add_white_level, folder_part, number, run, script_parser, typed_options
 from errors import UserError
+from files import make_folder
 
-COMMANDS = ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
+COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
-    "scales": ("bicubic", *DEGRADATIONS, "dataset"),
+    "scales": ("div2k", "bicubic", *DEGRADATIONS, "dataset"),
     "border": ("bicubic", "dataset"),
+    "lr_images": ("dataset",),
+    "pair_by": ("dataset",),
+    "downgrade": ("div2k", "dataset"),
+    "address": ("div2k",),
     "validation_fraction": ("dataset",),
     "seed": (*DEGRADATIONS, "dataset"),
     "downgrade_strength": DEGRADATIONS,
     "downgrade_order": ("photo",),
-    "num_workers": ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
+    "white_level": ("numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
+    "num_workers": ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset"),
     "padding": ("weights",),
     "tanh": ("weights",),
     "res_scaling": ("weights",),
@@ -51,17 +62,27 @@ def parser():
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",
-                   help="bicubic, photo, photo2, dataset: 2, 3, 4, 8 or several")
+                   help=f"div2k, bicubic, photo, photo2, dataset: {', '.join(map(str, SCALES))} or several")
     p.add_argument("--border", choices=BORDER_MODES, default="symmetric",
                    help="bicubic, dataset: border of newer MATLAB (DIV2K) or older (Set5, Set14, B100)")
     p.add_argument("--validation-fraction", type=number(float, 0, 0.9), default=0.1, metavar="F",
-                   help="dataset: share of the photos kept for validation")
+                   help="dataset: share of the photos kept for validation, about")
+    p.add_argument("--lr-images", type=Path, metavar="DIR",
+                   help="dataset: your own low-resolution images, of the one scale in --scales, named as the "
+                        "high-resolution ones of --indir or after them; by default bicubic ones are made")
+    p.add_argument("--pair-by", choices=PAIRINGS, default="name",
+                   help="dataset: which of --lr-images belongs to which image: by their names, or by their order")
+    p.add_argument("--downgrade", type=folder_part, nargs="+", metavar="NAME",
+                   help="div2k: bicubic (default), unknown, mild, difficult, wild or several; dataset: what "
+                        "--lr-images are called in the data set (default: own), as --downgrade of train.py takes it")
+    p.add_argument("--address", metavar="URL", help="div2k: where its archives are, if not at their own place")
     p.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
                    help="dataset: chooses the photos kept for validation; photo, photo2: of the random choices")
     p.add_argument("--downgrade-strength", type=number(float, 0, 3), default=1.0, metavar="F",
                    help="photo, photo2: 0 (plain bicubic) to 3")
     p.add_argument("--downgrade-order", type=int, choices=(1, 2), default=1,
                    help="photo: 2 does the chain of blur, resizing, noise and JPEG twice")
+    add_white_level(p, "all commands but weights and div2k")
     p.add_argument("--padding", choices=WDSR_PADDINGS,
                    help="weights: padding of WDSR's outer convolutions; by default as the file says, otherwise same")
     p.add_argument("--tanh", action=argparse.BooleanOptionalAction,
@@ -76,12 +97,22 @@ def parse_args(argv=None):
     p = parser()
     argv = _command_first(sys.argv[1:] if argv is None else argv)
     args = p.parse_args(argv)
-    for name in typed_options(p, argv):
+    typed = typed_options(p, argv)
+    for name in typed:
         commands = COMMAND_OPTIONS.get(name, COMMANDS)
         if args.command not in commands:
             p.error(f"--{name.replace('_', '-')} is an option of {' and '.join(commands)}, not of {args.command}")
-    if len(args.indir) > 1 and args.command != "dataset":
-        p.error(f"{args.command} takes one --indir")
+    if len(args.indir) > 1 and (args.command != "dataset" or args.lr_images):
+        p.error(f"{'--lr-images' if args.lr_images else args.command} takes one --indir")
+    if args.lr_images and len(args.scales) > 1:
+        p.error("--lr-images are of one scale: give it, as in --scales 4")
+    if args.command == "dataset":
+        for name in ("pair_by", "downgrade"):
+            if name in typed and not args.lr_images:
+                p.error(f"--{name.replace('_', '-')} belongs to --lr-images")
+        if len(args.downgrade or []) > 1:
+            p.error("--lr-images are of one --downgrade")
+    args.downgrade = args.downgrade or {"div2k": ["bicubic"], "dataset": ["own"]}.get(args.command)
     return args
 
 
@@ -92,32 +123,52 @@ def main(args):
 
         weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
         return 0
-    from datasets import conversion
     from datasets.work import do_tasks
 
-    for folder in args.indir:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: there is no such folder")
+    if args.command != "div2k":
+        for folder in [*args.indir, *filter(None, [args.lr_images])]:
+            if not folder.is_dir():
+                raise UserError(f"{folder}: there is no such folder")
+    return do_tasks(_tasks(args), args.outdir, args.num_workers, args.debug, args.white_level)
+
+
+def _tasks(args):
+    """Returns what is to be made of which image."""
+    from datasets import conversion
+
+    indir, outdir = args.indir[0], args.outdir
+    if args.command == "div2k":
+        from datasets import archives
+
+        names = archives.archive_names(args.downgrade, args.scales)
+        make_folder(outdir)  # before hours of fetching
+        images = archives.fetch_all(names, indir, (args.address or archives.ADDRESS).rstrip("/"))
+        return conversion.numpy_tasks(indir, outdir, images)
     if args.command == "numpy":
-        tasks = conversion.numpy_tasks(args.indir[0], args.outdir)
-    elif args.command == "jpeg":
-        tasks = conversion.jpeg_tasks(args.indir[0], args.outdir, args.jpeg_quality)
-    elif args.command == "bicubic":
-        tasks = conversion.bicubic_tasks(args.indir[0], args.outdir, args.scales, args.border)
-    elif args.command in DEGRADATIONS:
-        tasks = conversion.degraded_tasks(args.indir[0], args.outdir, args.scales, args.command,
-                                          args.downgrade_strength, args.downgrade_order, args.seed)
-    else:
-        tasks = conversion.dataset_tasks(args.indir, args.outdir, args.scales, args.border, args.validation_fraction,
-                                         args.seed)
-    return do_tasks(tasks, args.outdir, args.num_workers, args.debug)
+        return conversion.numpy_tasks(indir, outdir)
+    if args.command == "jpeg":
+        return conversion.jpeg_tasks(indir, outdir, args.jpeg_quality)
+    if args.command == "bicubic":
+        return conversion.bicubic_tasks(indir, outdir, args.scales, args.border)
+    if args.command in DEGRADATIONS:
+        return conversion.degraded_tasks(indir, outdir, args.scales, args.command, args.downgrade_strength,
+                                         args.downgrade_order, args.seed)
+    if args.lr_images:
+        return conversion.pair_tasks(indir, args.lr_images, outdir, args.scales[0], args.downgrade[0],
+                                     args.validation_fraction, args.seed, args.pair_by == "order")
+    return conversion.dataset_tasks(args.indir, outdir, args.scales, args.border, args.validation_fraction, args.seed)
 
 
 def _command_first(argv):
     """Moves the command to the front: after an option that takes several values it would be one of them."""
+    option, first_value = None, 0
     for i, word in enumerate(argv):
-        follows_folder_option = i > 0 and argv[i - 1] in ("-i", "--indir", "-o", "--outdir")
-        if word in COMMANDS and not follows_folder_option:
+        if word.startswith("-"):
+            option, first_value = word, i + 1
+            continue
+        is_folder = option in ("-i", "--indir", "-o", "--outdir") and i == first_value
+        is_downgrade = option == "--downgrade" and word not in COMMAND_OPTIONS["downgrade"]  # such as bicubic
+        if word in COMMANDS and not is_folder and not is_downgrade:
             return [word, *argv[:i], *argv[i + 1:]]
     return argv
 

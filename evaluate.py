@@ -19,6 +19,7 @@ from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOC
 from command_line import (
     add_dataset_options,
     add_device_options,
+    add_white_level,
     id_range,
     prepare_backend,
     run,
@@ -50,6 +51,7 @@ def parser():
                         help="which low-resolution image belongs to which: by their names, or by their order")
     images.add_argument("--border-mode", choices=BORDER_MODES, default="replicate",
                         help="border of the bicubic images that are made: of older or newer MATLAB")
+    add_white_level(images, "--images")
 
     protocol = p.add_argument_group("protocol")
     protocol.add_argument("--protocol", choices=PROTOCOLS, help="by default original with --dataset, else benchmark")
@@ -69,6 +71,8 @@ def parse_args(argv=None):
     args = p.parse_args(argv)
     if args.lr_images and not args.images:
         p.error("--lr-images belongs to --images")
+    if args.white_level and not args.images:
+        p.error("--white-level belongs to --images: arrays have 8 bits")
     if args.pair_by == "order" and not args.lr_images:
         p.error("--pair-by order belongs to --lr-images")
     if args.details and args.details.suffix not in (".json", ".csv"):
@@ -93,16 +97,19 @@ def main(args):
         folder_samples,
         report,
     )
+    from imaging.image_files import range_warnings, read_image
 
     paths = find_models(args.indir)
     _check_outputs(args.outfile, args.details)
     prepare_backend(args.gpu_memory_fraction)
+    narrow = {}  # images whose white level may be missing
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
     if args.images:
         border = args.border_mode
+        read = partial(read_image, white_level=args.white_level, narrow=narrow)
         samples_of = partial(folder_samples, args.images, args.lr_images, border=border,
-                             by_order=args.pair_by == "order")
+                             by_order=args.pair_by == "order", read=read)
     else:
         downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, seed=0)
         border = "symmetric"  # as DIV2K's images were made
@@ -112,6 +119,8 @@ def main(args):
     evaluation = Evaluation(samples_of, protocol, metrics, failures.report)
     enlargers = _enlargers(paths, args.scale, args.self_ensemble, border if args.bicubic else None, failures.report)
     results = list(_results(enlargers, evaluation, failures.report))
+    for line in range_warnings(narrow):
+        print(line, file=sys.stderr)
     if not any(result.is_model for result in results):
         raise UserError(f"{args.indir}: none of its {len(paths)} models could be evaluated")
     print(report.table(results))

@@ -1,6 +1,7 @@
 """Measures PSNR, SSIM and the distance in VGG54 features of models on a folder of images.
 
-    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order --vgg-weights vgg19.h5 model.keras
+    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order \\\\
+        --vgg-weights vgg19.h5 model.keras
     python benchmarks/vgg_distance.py --dataset ./PHOTOS_BIN --vgg-weights vgg19.h5 model.keras
 
 The distance is the mean squared difference of the features, divided by 12.75 each, of the central 224 x 224 pixels
@@ -48,7 +49,8 @@ def parser():
 def main():
     """Prints a row for each model, and writes them as CSV where asked."""
     args = parser().parse_args()
-    samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate", args.pair_by == "order") if args.images
+    samples = (folder_samples(args.images, args.lr_images, args.scale, "replicate", args.pair_by == "order")
+               if args.images
                else dataset_samples(args.dataset, "bicubic", args.scale))
     features = {name: load_features(name, args.vgg_weights, "give its path with --vgg-weights")
                 for name in ("vgg54", "vgg22")}

@@ -8,6 +8,8 @@ import zipfile
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
+from tqdm import tqdm
+
 from errors import UserError
 from files import atomic_path, make_folder, write_errors
 
@@ -95,22 +97,56 @@ def fetch(address, path, size, sha256, progress=lambda num_bytes: None):
         part.replace(path)
 
 
+def fetch_all(names, folder, address):
+    """Fetches archives into `folder` and unpacks them there; shows how far it is.
+
+    Args:
+        names: as `archive_names` returns them.
+        folder: of the archives, which stay there, and of their images.
+        address: that the archives are below.
+
+    Returns:
+        The paths of the images.
+
+    Raises:
+        UserError: as `fetch` and `unpack`.
+    """
+    images = []
+    for name in names:
+        size, sha256 = ARCHIVES[name]
+        path = folder / f"{name}.zip"
+        if not path.is_file():
+            print(f"{address}/{path.name}: {size / 1e6:,.0f} MB", flush=True)
+        with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, leave=False, disable=None) as bar:
+            fetch(f"{address}/{path.name}", path, size, sha256, bar.update)
+        images += unpack(path, folder)
+    return images
+
+
 def unpack(path, folder):
     """Unpacks the images of an archive below `folder`; those that are there already are left alone.
+
+    Returns:
+        The paths of the images.
 
     Raises:
         UserError: the archive is damaged, or a name in it leads out of the folder.
     """
+    images = []
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 target = _target(path, folder, member)
-                if target is None or (target.is_file() and target.stat().st_size == member.file_size):
+                if target is None:
+                    continue
+                images.append(target)
+                if target.is_file() and target.stat().st_size == member.file_size:
                     continue
                 with archive.open(member) as source, atomic_path(target) as temporary, open(temporary, "wb") as file:
                     shutil.copyfileobj(source, file, BLOCK)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise UserError(f"{path}: is damaged ({error}): remove it, and it is fetched again") from error
+    return images
 
 
 def _receive(address, part, done, progress):

@@ -1,39 +1,34 @@
 """What convert.py makes: which files of which image, and how each of them is written."""
 
-import csv
-import io
 import json
-import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from choices import SCALES
 from datasets import div2k
+from datasets.folders import pair_folders_below
+from datasets.photo_list import find_photos, list_photos, read_list, replace_list
 from datasets.work import Task
 from errors import UserError
-from files import atomic_path, make_folder, read_text, write_csv, write_text
+from files import atomic_path, make_folder, read_text, write_text
 from imaging.image_files import find_images
 from imaging.photos import Photo, write_photo
 from imaging.resize import downscale
 
 PARAMETERS_FILE = ".convert.json"  # what the files in a folder were made with
-IMAGES_FILE = "images.csv"  # which photo has which id
-IMAGES_FIELDS = ("id", "subset", "source")
-SUBSETS = ("train", "valid")
-REMOVE_LIST = "remove it together with the arrays beside it, or choose another --outdir"
 
 
-def numpy_tasks(indir, outdir):
-    """Every image below `indir` becomes an array (H, W, 3), uint8, of the same name below `outdir`."""
-    return _mirror(indir, outdir, ".npy", write_array)
+def numpy_tasks(indir, outdir, images=None):
+    """Every image below `indir`, or those `images`, becomes an array (H, W, 3), uint8, of the same name in `outdir`."""
+    return _mirror(indir, outdir, ".npy", write_array, images)
 
 
 def jpeg_tasks(indir, outdir, quality):
     """Every image below `indir` becomes a JPEG of the given quality (with Pillow's chroma subsampling)."""
     tasks = _mirror(indir, outdir, ".jpg", partial(write_jpeg, quality=quality))
-    _remember_parameters(outdir, {"jpeg": {"quality": quality}})
+    _remember_parameters(outdir, "jpeg", {"quality": quality})
     return tasks
 
 
@@ -46,7 +41,7 @@ def bicubic_tasks(indir, outdir, scales, border):
             outdir / f"X{scale}" / name.with_name(f"{name.stem}x{scale}.png"): partial(write_lr, scale, border)
             for scale in scales}))
     _without_collisions(tasks)
-    _remember_parameters(outdir, {"bicubic": {"border": border}})
+    _remember_parameters(outdir, "bicubic", {"border": border})
     return tasks
 
 
@@ -65,34 +60,48 @@ def degraded_tasks(indir, outdir, scales, downgrade, strength, order, seed):
             outdir / f"X{scale}" / name.with_name(f"{name.name}x{scale}.png"): partial(make, scale)
             for scale in scales}))
     _without_collisions(tasks)
-    _remember_parameters(outdir, {downgrade: {"strength": strength, "order": order, "seed": seed}})
+    _remember_parameters(outdir, downgrade, {"strength": strength, "order": order, "seed": seed})
     return tasks
 
 
 def dataset_tasks(indirs, outdir, scales, border, validation_fraction, seed):
     """Photos become a data set: arrays in DIV2K's layout, and images.csv with the photo behind each id.
 
-    Training images are numbered from 1, validation images go on from there. The order is that of the sorted paths;
-    which photos are for validation is drawn from `seed`.
+    Ids and subsets are those of `list_photos`, and photos that were there in an earlier run keep theirs.
     """
-    sources = sorted({path.resolve() for indir in indirs for path in find_images(indir, recursive=True)})
-    num_valid = round(len(sources) * validation_fraction)
-    if validation_fraction > 0:
-        num_valid = max(num_valid, 1)
-    if num_valid >= len(sources):
-        raise UserError(f"{indirs[0]}: {len(sources)} image is too few to keep one for validation; "
-                        "--validation-fraction 0 keeps none")
-    valid = set(np.random.default_rng(seed).permutation(len(sources))[:num_valid])
-    ordered = [(path, "train") for i, path in enumerate(sources) if i not in valid]
-    ordered += [(path, "valid") for i, path in enumerate(sources) if i in valid]
-    rows = [(image_id, subset, str(path)) for image_id, (path, subset) in enumerate(ordered, start=1)]
+    photos = find_photos(indirs)
+    entries = _list_anew(outdir, photos, {"border": border}, validation_fraction, seed)
+    return [Task(Path(source), {div2k.hr_path(outdir, subset, image_id): write_array,
+                                **{div2k.lr_path(outdir, subset, "bicubic", scale, image_id):
+                                   partial(write_lr, scale, border) for scale in scales}})
+            for image_id, subset, source in entries]
 
-    _remember_parameters(outdir, {"dataset": {"border": border}})
-    _drop_renumbered(outdir, rows)
-    return [Task(path, {div2k.hr_path(outdir, subset, image_id): write_array,
-                        **{div2k.lr_path(outdir, subset, "bicubic", scale, image_id):
-                           partial(write_lr, scale, border) for scale in scales}})
-            for image_id, (path, subset) in enumerate(ordered, start=1)]
+
+def pair_tasks(indir, lr_dir, outdir, scale, downgrade, validation_fraction, seed, by_order=False):
+    """Images in high and in low resolution become a data set with one downgrade, as `dataset_tasks` makes one.
+
+    Args:
+        indir: folder of high-resolution images.
+        lr_dir: folder of their low-resolution versions, which are kept as they are.
+        outdir: the data set.
+        scale: of the low-resolution images.
+        downgrade: what they are called in the data set: they are in DIV2K_train_LR_NAME/XS.
+        validation_fraction, seed: as for `list_photos`.
+        by_order: pair the images in the order of their names, not by their names.
+
+    Raises:
+        UserError: as `pair_folders_below` and `list_photos`.
+    """
+    lr_paths = {hr.resolve(): lr for hr, lr in pair_folders_below(indir, lr_dir, scale, by_order)}
+    photos = {path: name for path, name in find_photos([indir]).items() if path in lr_paths}
+    tasks = []
+    for image_id, subset, source in _list_anew(outdir, photos, {}, validation_fraction, seed):
+        lr_path = lr_paths[Path(source)]
+        targets = {"hr": div2k.hr_path(outdir, subset, image_id),
+                   "lr": div2k.lr_path(outdir, subset, downgrade, scale, image_id)}
+        make = {path: partial(write_pair, scale, lr_path, kind) for kind, path in targets.items()}
+        tasks.append(Task(Path(source), make, lr_path))
+    return tasks
 
 
 def write_array(path, image):
@@ -109,6 +118,20 @@ def write_lr(scale, border, path, image):
         write_array(path, lr)
     else:
         write_photo(path, Photo(lr))
+
+
+def write_pair(scale, lr_path, kind, path, hr, lr):
+    """Writes `hr` or `lr`, by `kind`, of a pair that fits: its high resolution may have up to S - 1 pixels more.
+
+    Low resolution of a size that was rounded up is refused, not cropped: most programs have then reduced by a little
+    less than the scale, so that the pixels move away from each other.
+    """
+    _check_reducible(hr, scale)
+    fitting = tuple(size // scale for size in hr.shape[:2])
+    if lr.shape[:2] != fitting:
+        raise UserError(f"{lr_path}: is {lr.shape[0]} x {lr.shape[1]}, which does not fit its high-resolution image of "
+                        f"{hr.shape[0]} x {hr.shape[1]}: at scale {scale} that would be {fitting[0]} x {fitting[1]}")
+    write_array(path, {"hr": hr, "lr": lr}[kind])
 
 
 def write_degraded(scale, path, image, **degradation):
@@ -130,10 +153,10 @@ def _check_reducible(image, scale):
         raise UserError(f"is {image.shape[0]} x {image.shape[1]}, too small to be reduced by {scale}")
 
 
-def _mirror(indir, outdir, suffix, make):
+def _mirror(indir, outdir, suffix, make, images=None):
     return _without_collisions([
         Task(source, {(outdir / source.relative_to(indir)).with_suffix(suffix): make})
-        for source in find_images(indir, recursive=True)])
+        for source in images or find_images(indir, recursive=True)])
 
 
 def _without_collisions(tasks):
@@ -147,52 +170,48 @@ def _without_collisions(tasks):
     return tasks
 
 
-def _remember_parameters(outdir, parameters):
-    """Remembers what `outdir` is made with; other parameters than those of an earlier run are an error."""
+def _list_anew(outdir, photos, settings, fraction, seed):
+    """Writes images.csv and what the data set is made with, and returns the list's entries.
+
+    Photos keep their subset, unless another split is asked for; versions before this one did not note theirs.
+    """
+    earlier = _earlier_settings(outdir, "dataset", settings)
+    split = {"seed": seed, "validation_fraction": fraction}
+    keeps_subsets = all(earlier.get(name, value) == value for name, value in split.items())
+    listed = read_list(outdir)
+    entries = list_photos(photos, listed, fraction, seed, keeps_subsets)
     make_folder(outdir)
+    replace_list(outdir, listed, entries)
+    write_text(outdir / PARAMETERS_FILE, json.dumps({"dataset": earlier | settings | split}))
+    return entries
+
+
+def _remember_parameters(outdir, command, settings):
+    """Remembers what `outdir` is made with; other settings than those of an earlier run are an error."""
+    earlier = _earlier_settings(outdir, command, settings)
+    make_folder(outdir)
+    if earlier != settings:
+        write_text(outdir / PARAMETERS_FILE, json.dumps({command: settings}))
+
+
+def _earlier_settings(outdir, command, settings):
+    """Returns the settings with which an earlier run has made `outdir`, empty where there was none.
+
+    Raises:
+        UserError: they are those of another command, or one of them differs.
+    """
     path = outdir / PARAMETERS_FILE
     try:
         earlier = json.loads(read_text(path))
-        if not isinstance(earlier, dict):
-            raise ValueError(f"it holds no object but {str(earlier)[:40]!r}")
-    except FileNotFoundError:
-        earlier = {}
+        if not isinstance(earlier, dict) or not all(isinstance(value, dict) for value in earlier.values()):
+            raise ValueError(f"it holds no settings but {str(earlier)[:40]!r}")
+    except (FileNotFoundError, NotADirectoryError):  # the latter is told when the folder is made
+        return {}
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is damaged ({error}): remove it together with the files made in {outdir}") from error
-    if earlier == parameters:
-        return
-    if earlier:
-        raise UserError(f"{outdir}: was made with {earlier}, not with {parameters}: choose another --outdir")
-    write_text(path, json.dumps(parameters))
-
-
-def _drop_renumbered(outdir, rows):
-    """Writes images.csv and removes the arrays of ids that stand for another photo than in an earlier run."""
-    path = outdir / IMAGES_FILE
-    for image_id, subset, _ in set(_read_rows(path)) - set(rows):
-        stale = [div2k.hr_path(outdir, subset, image_id)]
-        stale += [div2k.lr_path(outdir, subset, "bicubic", scale, image_id) for scale in SCALES]
-        for array in stale:
-            array.unlink(missing_ok=True)
-    write_csv(path, IMAGES_FIELDS, (dict(zip(IMAGES_FIELDS, row, strict=True)) for row in rows))
-
-
-def _read_rows(path):
-    """Returns the rows (id, subset, source) of an images.csv, none where there is no such file.
-
-    Arrays are removed by what it says, so that every row is checked.
-    """
-    try:
-        lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-        header = next(lines, None)
-        rows = list(lines)
-    except FileNotFoundError:
-        return []
-    except csv.Error as error:
-        raise UserError(f"{path}: is damaged ({error}): {REMOVE_LIST}") from error
-    if header != list(IMAGES_FIELDS):
-        raise UserError(f"{path}: is no list of {', '.join(IMAGES_FIELDS)}: {REMOVE_LIST}")
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(IMAGES_FIELDS) or not re.fullmatch(r"[0-9]{1,9}", row[0]) or row[1] not in SUBSETS:
-            raise UserError(f"{path}: row {number} is not an id, {' or '.join(SUBSETS)}, and a source: {REMOVE_LIST}")
-    return [(int(image_id), subset, source) for image_id, subset, source in rows]
+    before = earlier.get(command, {})
+    fixed = {name: before[name] for name in settings if name in before}
+    if (earlier and command not in earlier) or any(fixed[name] != settings[name] for name in fixed):
+        shown = {command: fixed} if fixed else earlier
+        raise UserError(f"{outdir}: was made with {shown}, not with { {command: settings} }: choose another --outdir")
+    return before

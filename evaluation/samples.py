@@ -1,33 +1,36 @@
 """Pairs of images to measure networks on: from a data set, or from folders."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.degraded import DegradedPair, find_or_make_pairs
 from datasets.div2k import ImagePair
-from datasets.pairing import pair_all, pair_by_order, without_lr
+from datasets.folders import pair_folders, say_left_out
+from datasets.pairing import without_lr
 from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale
 
 
 class Sample(NamedTuple):
-    """A high-resolution image, and its low-resolution version as a file or made of it."""
+    """A high-resolution image, and its low-resolution version as a file or made of it; `read` reads such files."""
 
     name: str
     hr: Path
     lr: Path | None
     border: str = "replicate"
+    read: Callable = read_image
 
     def load(self, scale):
         """Returns `hr`, cropped to a multiple of `scale`, and `lr`, (H, W, 3) uint8."""
-        hr = read_image(self.hr)
+        hr = self.read(self.hr)
         if min(hr.shape[:2]) < scale:
             raise UserError(f"{self.hr}: is {hr.shape[0]} x {hr.shape[1]}, too small for scale {scale}")
         hr = hr[:hr.shape[0] // scale * scale, :hr.shape[1] // scale * scale]
         if self.lr is None:
             return hr, downscale(hr, scale, self.border)
-        lr = read_image(self.lr)
+        lr = self.read(self.lr)
         if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
             raise UserError(f"{self.lr}: is {lr.shape[0]} x {lr.shape[1]}, which times {scale} is not the "
                             f"{hr.shape[0]} x {hr.shape[1]} of {self.hr}, cropped to a multiple of {scale}")
@@ -74,7 +77,7 @@ def dataset_samples(dataset, downgrade, scale, ids=None):
     return sorted([*map(DIV2KSample, pairs), *bad], key=lambda sample: str(sample.lr))
 
 
-def folder_samples(hr_folder, lr_folder, scale, border, by_order=False):
+def folder_samples(hr_folder, lr_folder, scale, border, by_order=False, read=read_image):
     """Returns the images of a folder as samples; what is left out, or paired by order, is said in a line.
 
     Args:
@@ -84,27 +87,14 @@ def folder_samples(hr_folder, lr_folder, scale, border, by_order=False):
         scale: 2, 3, 4 or 8.
         border: of the low-resolution images that are made, 'replicate' or 'symmetric'.
         by_order: pair the images in the order of their names instead.
+        read: function from the path of an image file to its pixels, (H, W, 3) uint8.
 
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
     """
+    if lr_folder is not None:
+        return [Sample(hr.stem, hr, lr, read=read) for hr, lr in pair_folders(hr_folder, lr_folder, scale, by_order)]
     hr_paths, lr_versions = without_lr(find_images(hr_folder))
-    if lr_folder is None:
-        if lr_versions:
-            _say_left_out(hr_folder, "low-resolution versions", lr_versions)
-        return [Sample(path.stem, path, None, border) for path in hr_paths]
-    if (lr_folder / f"X{scale}").is_dir():
-        lr_folder = lr_folder / f"X{scale}"
-    lr_paths = lr_versions if lr_folder.resolve() == hr_folder.resolve() else find_images(lr_folder)
-    if by_order:
-        print(f"{lr_folder}: paired with {hr_folder} in the order of the names")
-        pairs = pair_by_order(hr_paths, lr_paths)
-    else:
-        pairs, left_over = pair_all(hr_paths, lr_paths, scale)
-        if left_over:
-            _say_left_out(lr_folder, "images without an original", left_over)
-    return [Sample(hr.stem, hr, lr) for hr, lr in pairs]
-
-
-def _say_left_out(folder, what, paths):
-    print(f"{folder}: {what}, left out: {len(paths)}, such as {paths[0].name}")
+    if lr_versions:
+        say_left_out(hr_folder, "low-resolution versions", lr_versions)
+    return [Sample(path.stem, path, None, border, read) for path in hr_paths]

@@ -15,11 +15,12 @@ _TURNS = {2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::
 STRIP = 128  # rows that are computed at once, so that large images take little memory
 
 
-def to_8_bits(pixels):
-    """Returns pixels as uint8: 16-bit ones are v / 257, rounded."""
+def to_8_bits(pixels, white_level=65535):
+    """Returns pixels as uint8: those of 16 bits, up to `white_level`, are 255 v / `white_level`, rounded."""
     if pixels.dtype == np.uint8:
         return pixels
-    return _by_strips(pixels, pixels.shape, lambda strip: (strip.astype(np.uint32) + 128) // 257)
+    return _by_strips(pixels, pixels.shape, lambda strip: (
+        (strip.astype(np.uint32) * 255 + white_level // 2) // white_level))
 
 
 def on_white(pixels):

@@ -83,7 +83,7 @@ def _is_plain_ycbcr(tags):
 
 
 def _colours(pixels, interpretation, tags):
-    """Returns what libvips has read as grey or RGB with 8 or 16 bits; samples that are not alpha are left out."""
+    """Returns what libvips has read as grey or RGB, with alpha where the file says so, with 8 or 16 bits."""
     if pixels.dtype not in (np.uint8, np.uint16):
         pixels = colour.whole_numbers(pixels)
     if pixels.ndim == 2:
@@ -91,7 +91,8 @@ def _colours(pixels, interpretation, tags):
     if interpretation not in CHANNELS:
         raise Unsupported(f"its colours are {interpretation}, which is not supported: save it as grey or RGB")
     channels = CHANNELS[interpretation]
-    has_alpha = pixels.shape[2] > channels and tags.get(EXTRA_SAMPLES, ALPHA)[0] in ALPHA
+    has_alpha = pixels.shape[2] > channels and tags.get(EXTRA_SAMPLES, (0,))[0] in ALPHA
+    _check_rest(pixels, channels + has_alpha)
     if interpretation == "cmyk" or _is_plain_ycbcr(tags):
         pixels = colour.to_8_bits(pixels)
         mode, stored = "CMYK" if interpretation == "cmyk" else "YCbCr", pixels[..., :channels].tobytes()
@@ -100,6 +101,14 @@ def _colours(pixels, interpretation, tags):
         return np.dstack([rgb, pixels[..., channels]]) if has_alpha else np.asarray(rgb)
     pixels = pixels[..., :channels + has_alpha]
     return pixels if pixels.shape[2] > 1 else pixels[..., 0]
+
+
+def _check_rest(pixels, num_known):
+    """Raises `Unsupported` if there are bands beside the colours and alpha, unless they are padding of one value."""
+    rest = pixels[..., num_known:]
+    if rest.size and (rest != rest[0, 0]).any():
+        raise Unsupported(f"it has {pixels.shape[2]} bands, of which the last {rest.shape[2]} are neither colours nor "
+                          "said to be alpha: save those that are to be seen as grey or RGB")
 
 
 def _read_lab(file):

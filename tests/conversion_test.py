@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,14 @@ def test_the_command_may_stand_anywhere(argv):
     assert args.command == "numpy"
     assert len(args.indir) == 1
     assert str(args.outdir) == "B"
+
+
+@pytest.mark.parametrize("argv", [
+    ["-i", "A", "-o", "B", "--downgrade", "bicubic", "photo", "div2k"],
+    ["--downgrade", "bicubic", "photo", "-i", "A", "-o", "B", "div2k"]])
+def test_a_downgrade_that_is_called_as_a_command_is_none(argv):
+    args = convert.parse_args(argv)
+    assert (args.command, args.downgrade) == ("div2k", ["bicubic", "photo"])
 
 
 def test_an_option_of_another_command_is_refused(capsys):
@@ -159,10 +168,175 @@ def test_dataset_follows_when_photos_come_and_go(run_main, photos, tmp_path):
     assert set(found) == set((tmp_path / "bin").glob("DIV2K_*_HR/*.npy"))
 
 
+def test_a_photo_keeps_its_id_and_its_subset_when_others_come(run_main, tmp_path):
+    argv = ["dataset", "-i", tmp_path / "photos", "-o", tmp_path / "bin", "--scales", 2, "--validation-fraction", 0.3]
+    for i in range(10, 16):
+        save_photo(tmp_path / "photos" / f"{i}.png", make_photo(20, 20 + i, seed=i))
+    run_main(convert, *argv)
+    before = rows(tmp_path / "bin")
+    for i in range(10):
+        save_photo(tmp_path / "photos" / f"{i}.png", make_photo(20, 20 + i, seed=i))
+    _, out, _ = run_main(convert, *argv)
+    after = rows(tmp_path / "bin")
+    assert "10 images converted, 6 up to date" in out
+    assert set(before) < set(after)
+    assert len({image_id for image_id, _, _ in after}) == 16
+    run_main(convert, *argv[:3], "-o", tmp_path / "afresh", *argv[5:])
+    assert {(source, subset) for _, subset, source in rows(tmp_path / "afresh")} == {
+        (source, subset) for _, subset, source in after}
+
+
+def test_a_photo_keeps_its_id_and_its_subset_when_its_folder_moves(run_main, photos, tmp_path):
+    argv = ["-o", tmp_path / "bin", "--scales", 2, "--validation-fraction", 0.3, "--seed", 5]
+    run_main(convert, "dataset", "-i", photos, *argv)
+    before = rows(tmp_path / "bin")
+    photos.rename(tmp_path / "elsewhere")
+    save_photo(tmp_path / "elsewhere" / "0.png", make_photo(20, 20, seed=1))
+    assert run_main(convert, "dataset", "-i", tmp_path / "elsewhere", *argv)[0] == 0
+    moved = [(image_id, subset, source.replace(str(photos), str(tmp_path / "elsewhere")))
+             for image_id, subset, source in before]
+    assert set(moved) < set(rows(tmp_path / "bin"))
+
+
+def test_a_split_of_an_earlier_version_is_kept_until_another_is_asked_for(run_main, photos, tmp_path):
+    for name in ("a.png", "b.PNG", "below/c.png"):
+        outdir = tmp_path / Path(name).stem
+        listed = [(7 + i, "valid" if other == name else "train", str(photos / other))
+                  for i, other in enumerate(("a.png", "b.PNG", "below/c.png"))]
+        outdir.mkdir()
+        (outdir / "images.csv").write_text("id,subset,source\n" + "".join(f"{i},{s},{p}\n" for i, s, p in listed))
+        (outdir / ".convert.json").write_text('{"dataset": {"border": "symmetric"}}')
+        argv = ["dataset", "-i", photos, "-o", outdir, "--scales", 2, "--validation-fraction"]
+        run_main(convert, *argv, 0.4)
+        assert rows(outdir) == listed
+        run_main(convert, *argv, 0)
+        assert rows(outdir) == [(image_id, "train", source) for image_id, _, source in listed]
+        assert not list(outdir.glob("DIV2K_valid_*/**/*.npy"))
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.9])
+def test_of_two_photos_one_is_for_training_and_one_for_validation(run_main, tmp_path, fraction):
+    for folder in ("a", "b"):
+        save_photo(tmp_path / folder / "1.png", make_photo(20, 20))
+    for seed in range(3):
+        outdir = tmp_path / f"bin-{seed}"
+        argv = ["-o", outdir, "--scales", 2, "--validation-fraction", fraction, "--seed", seed]
+        assert run_main(convert, "dataset", "-i", tmp_path / "a", tmp_path / "b", *argv)[0] == 0
+        assert [row[:2] for row in rows(outdir)] == [(1, "train"), (2, "valid")]
+
+
+def save_12_bits(path, white=4095):
+    """Writes a 16-bit grey PNG of 12 bits and returns what it shows as 8-bit grey."""
+    grey = make_photo(20, 24)[..., 0].copy()
+    grey[0, 0] = 255
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray((grey.astype(np.uint32) * white // 255).astype(np.uint16)).save(path)
+    return grey
+
+
+def test_a_range_of_12_bits_is_named_and_scaled_by_its_white_level(run_main, tmp_path):
+    grey = save_12_bits(tmp_path / "photos" / "a.png")
+    save_12_bits(tmp_path / "photos" / "b.png", 4000)
+    argv = ["numpy", "-i", tmp_path / "photos", "-o", tmp_path / "bin"]
+    code, _, err = run_main(convert, *argv)
+    assert code == 0
+    assert "warning: 16-bit images whose values end at 4095 or below: 2, such as " in err
+    assert err.rstrip().endswith("--white-level 4095")
+    assert np.load(tmp_path / "bin" / "a.npy").max() == 16
+    _, out, err = run_main(convert, *argv, "--white-level", 4095)
+    assert "2 images converted" in out
+    assert err == ""
+    assert np.abs(np.load(tmp_path / "bin" / "a.npy")[..., 0].astype(int) - grey).max() <= 1
+    assert np.load(tmp_path / "bin" / "a.npy").max() == 255
+    assert "2 up to date" in run_main(convert, *argv, "--white-level", 4095)[1]
+    assert "2 images converted" in run_main(convert, *argv)[1]
+
+
+@pytest.mark.parametrize("command", ["bicubic", "jpeg", "photo", "dataset"])
+def test_a_value_above_the_white_level_is_named_whatever_is_made(run_main, tmp_path, command):
+    for name in ("a.png", "b.png"):
+        save_12_bits(tmp_path / "photos" / name)
+    words = [] if command == "jpeg" else ["--scales", 2]
+    code, out, err = run_main(convert, command, "-i", tmp_path / "photos", "-o", tmp_path / "bin", *words,
+                              "--white-level", 1023)
+    assert code == 1
+    assert f"{tmp_path / 'photos' / 'a.png'}: holds the value 4095, above the white level 1023" in out + err
+
+
+@pytest.fixture
+def own_pairs(tmp_path):
+    """Folders HR and LR of three pairs of scale 2, one of them in a subfolder, whose names differ."""
+    pairs = {}
+    for i, (hr_name, lr_name) in enumerate((("a_HR.png", "a.png"), ("b.png", "bx2.png"), ("c/1.png", "c/1.png"))):
+        hr = save_photo(tmp_path / "HR" / hr_name, make_photo(25, 30 + i, seed=i))
+        pairs[str(hr)] = save_photo(tmp_path / "LR" / lr_name, make_photo(12, 15 + i // 2, seed=9 + i))
+    return pairs
+
+
+def test_own_pairs_become_a_data_set(run_main, own_pairs, tmp_path):
+    from data import find_training_pairs
+
+    argv = ["dataset", "-i", tmp_path / "HR", "--lr-images", tmp_path / "LR", "-o", tmp_path / "bin", "--scales", 2,
+            "--downgrade", "camera"]
+    code, out, _ = run_main(convert, *argv)
+    assert code == 0
+    assert "3 images converted" in out
+    sources = {f"{image_id:04d}": source for image_id, _, source in rows(tmp_path / "bin")}
+    train, valid = find_training_pairs(tmp_path / "bin", 2, "camera")
+    assert len(train + valid) == 3
+    for pair in train + valid:
+        assert np.array_equal(pair.hr.map(), read_image(sources[pair.name]))
+        assert np.array_equal(pair.lr.map(), read_image(own_pairs[sources[pair.name]]))
+        assert pair.load(2)[0].shape[:2] == tuple(2 * size for size in pair.lr_shape[:2])
+    save_photo(tmp_path / "LR" / "a.png", make_photo(12, 15, seed=20))
+    assert "1 images converted, 2 up to date" in run_main(convert, *argv)[1]
+
+
+def test_bicubic_images_can_join_own_ones(run_main, own_pairs, tmp_path):
+    argv = ["dataset", "-i", tmp_path / "HR", "-o", tmp_path / "bin", "--scales", 2]
+    for words in (["--lr-images", tmp_path / "LR"], ["--border", "replicate"], ["--lr-images", tmp_path / "LR"]):
+        assert run_main(convert, *argv, *words)[0] == 0
+    assert len(list((tmp_path / "bin").glob("DIV2K_*_LR_own/X2/*.npy"))) == 3
+    assert len(list((tmp_path / "bin").glob("DIV2K_*_LR_bicubic/X2/*.npy"))) == 3
+    assert_one_line_error(run_main(convert, *argv, "--border", "symmetric"), "replicate", "symmetric")
+
+
+@pytest.mark.parametrize("size", [(13, 15), (12, 16), (11, 15), (25, 30)])
+def test_low_resolution_of_another_size_is_named_and_not_made(run_main, own_pairs, tmp_path, size):
+    path = save_photo(tmp_path / "LR" / "a.png", make_photo(*size))
+    code, out, err = run_main(convert, "dataset", "-i", tmp_path / "HR", "--lr-images", tmp_path / "LR",
+                              "-o", tmp_path / "bin", "--scales", 2)
+    assert code == 1
+    assert (f"failed: {path}: is {size[0]} x {size[1]}, which does not fit its high-resolution image of 25 x 30: at "
+            "scale 2 that would be 12 x 15") in out + err
+    assert len(list((tmp_path / "bin").glob("*_HR/*.npy"))) == 2
+
+
+def test_own_pairs_that_do_not_fit_by_name_are_paired_by_order_when_asked_for(run_main, own_pairs, tmp_path):
+    (tmp_path / "LR" / "a.png").rename(tmp_path / "LR" / "another.png")
+    argv = ["dataset", "-i", tmp_path / "HR", "--lr-images", tmp_path / "LR", "-o", tmp_path / "bin", "--scales", 2]
+    assert_one_line_error(run_main(convert, *argv), "no image is named after a_HR.png")
+    assert not (tmp_path / "bin").exists()
+    code, out, _ = run_main(convert, *argv, "--pair-by", "order")
+    assert code == 0
+    assert "in the order of the names" in out
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--lr-images", "L"], "--lr-images are of one scale"),
+    (["--downgrade", "mine"], "--downgrade belongs to --lr-images"),
+    (["--lr-images", "L", "--scales", "2", "-i", "A", "B"], "--lr-images takes one --indir")])
+def test_options_that_do_not_fit_own_pairs_are_refused(capsys, words, message):
+    with pytest.raises(SystemExit):
+        convert.parse_args(["dataset", "-i", "A", "-o", "B", *words])
+    assert message in capsys.readouterr().err
+
+
 def test_dataset_of_one_photo_needs_no_validation_to_be_asked_for(run_main, tmp_path):
     save_photo(tmp_path / "photos" / "a.png", make_photo(20, 20))
     argv = ["dataset", "-i", tmp_path / "photos", "-o", tmp_path / "bin"]
-    assert_one_line_error(run_main(convert, *argv), "1 image is too few", "--validation-fraction 0")
+    assert_one_line_error(run_main(convert, *argv), "1 image is too few",
+                          "--validation-fraction 0 keeps none, for training without validation")
     assert run_main(convert, *argv, "--validation-fraction", 0)[0] == 0
 
 

@@ -153,7 +153,8 @@ def test_bad_images_are_each_named_once_and_the_others_measured(run_main, models
     (photos / "0.png").write_bytes(b"no image")
     save_photo(photos / "d.png", make_photo(2, 2))
     odd = save_photo(photos / "odd.png", make_photo(40, 40))
-    monkeypatch.setattr("evaluation.samples.read_image", lambda path: {}[path] if path == odd else read_image(path))
+    monkeypatch.setattr("imaging.image_files.read_image",
+                        lambda path, **options: {}[path] if path == odd else read_image(path, **options))
     code, out, err = run_main(evaluate, *argv)
     lines = [line for line in err.splitlines() if line.startswith("failed: ")]
     assert [line.split(": ")[1] for line in lines] == [str(photos / name) for name in ("0.png", "d.png", "odd.png")]
@@ -318,6 +319,22 @@ def test_low_resolution_images_are_paired_by_name(photos, tmp_path, names, below
     for sample in samples:
         hr, lr = sample.load(2)
         assert hr.shape[0] == 2 * lr.shape[0]
+
+
+def test_a_range_of_12_bits_is_evaluated_as_its_white_level_says(run_main, models, tmp_path):
+    hr = make_photo(40, 40)[..., 0].astype(np.uint16) * 16 + 8
+    save_photo(tmp_path / "HR" / "a.png", hr)
+    argv = ["-i", models[0] / "epoch-001.keras", "--images", tmp_path / "HR", "-o", tmp_path / "eval.json"]
+    _, _, err = run_main(evaluate, *argv)
+    assert f"such as {tmp_path / 'HR' / 'a.png'} (0 to {hr.max()})" in err
+    assert "--white-level 4095" in err
+    dark = json.loads((tmp_path / "eval.json").read_text())
+    code, _, err = run_main(evaluate, *argv, "--white-level", 4095)
+    assert (code, "white" in err) == (0, False)
+    save_photo(tmp_path / "HR" / "a.png", ((hr.astype(np.uint32) * 255 + 2047) // 4095).astype(np.uint8))
+    scaled = json.loads((tmp_path / "eval.json").read_text())
+    run_main(evaluate, *argv)
+    assert dark != scaled == json.loads((tmp_path / "eval.json").read_text())
 
 
 def test_images_are_paired_by_order_where_that_is_typed_only(run_main, models, photos, tmp_path):

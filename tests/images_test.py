@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from errors import UserError
-from imaging.image_files import find_images, look_through, read_image, to_uint8
+from imaging.image_files import find_images, look_through, range_warnings, read_image, to_uint8
 from imaging.photos import Photo, write_photo
 from tests.conftest import make_photo, save_photo
 
@@ -82,6 +82,26 @@ def test_16_bit_rgb_is_rounded_not_truncated(tmp_path):
     for suffix in ("png", "tif"):
         write_photo(tmp_path / f"rgb.{suffix}", Photo(values))
         assert read_image(tmp_path / f"rgb.{suffix}").tolist() == [[[0, 1, 100], [100, 101, 255]]]
+
+
+def test_the_white_level_is_white_and_the_rest_is_in_proportion(tmp_path):
+    values = np.array([[0, 8, 9, 2047, 2048, 4095]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 4095)[0, :, 0].tolist() == [0, 0, 1, 127, 128, 255]
+    with pytest.raises(UserError, match=r"a\.png: holds the value 4095, above the white level 1023"):
+        read_image(tmp_path / "a.png", 1023)
+    save_photo(tmp_path / "8-bits.png", make_photo(5, 6))
+    assert np.array_equal(read_image(tmp_path / "8-bits.png", 4095), make_photo(5, 6))
+
+
+def test_ranges_of_fewer_bits_are_noted_and_named_by_their_white_level(tmp_path):
+    narrow = {}
+    for largest in (0, 255, 256, 4000, 4095, 16383, 16384, 65535):
+        Image.fromarray(np.array([[0, largest]], np.uint16)).save(tmp_path / f"{largest}.png")
+        read_image(tmp_path / f"{largest}.png", narrow=narrow)
+    lines = range_warnings(narrow)
+    assert [line.rpartition("--white-level ")[2] for line in lines] == ["255", "1023", "4095", "16383"]
+    assert f"at 4095 or below: 2, such as {tmp_path / '4000.png'} (0 to 4000)" in lines[2]
 
 
 def test_an_image_is_read_without_its_alpha(tmp_path):

@@ -221,6 +221,29 @@ def tiff16(channels, endian="<", planar=False, float32=False):
     return start + data + struct.pack(f"{endian}H", len(shorts) + len(longs)) + directory + bytes(4) + more
 
 
+def not_alpha(bands, kind=0, dtype=np.uint8):
+    """Returns a maker of a TIFF of so many bands; those behind grey or RGB are of this kind of ExtraSamples."""
+    def make(path):
+        bits = 8 * np.dtype(dtype).itemsize
+        image = np.stack([pixels(1, dtype) // (1 + i) for i in range(bands)], -1)
+        num_colours = 1 if bands < 3 else 3
+        data, tags, more = image.tobytes(), [], b""
+        known = {256: (4, [WIDTH]), 257: (4, [HEIGHT]), 258: (3, [bits] * bands), 259: (3, [1]),
+                 262: (3, [2 if num_colours == 3 else 1]), 273: (4, [8]), 277: (3, [bands]), 278: (4, [HEIGHT]),
+                 279: (4, [len(data)])}
+        if kind is not None:
+            known[338] = 3, [kind] * (bands - num_colours)
+        end = 8 + len(data) + 2 + 12 * len(known) + 4
+        for tag, (code, values) in known.items():
+            value = struct.pack(f"<{len(values)}{'H' if code == 3 else 'I'}", *values)
+            if len(value) > 4:
+                value, more = struct.pack("<I", end + len(more)), more + value
+            tags.append(struct.pack("<HHI", tag, code, len(values)) + value.ljust(4, b"\0"))
+        path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags))
+                         + b"".join(tags) + bytes(4) + more)
+    return make
+
+
 def mpo(path):
     """A JPEG with a second picture behind the first, as some cameras write."""
     frames = [Image.fromarray(make_photo(HEIGHT, WIDTH, seed)) for seed in range(2)]

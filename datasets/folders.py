@@ -1,0 +1,51 @@
+"""Folders of high-resolution images and of their low-resolution versions, paired."""
+
+from datasets.pairing import pair_all, pair_by_order, without_lr
+from errors import UserError
+from imaging.image_files import find_images
+
+
+def pair_folders(hr_folder, lr_folder, scale, by_order=False):
+    """Returns pairs of paths (hr, lr) of the images in two folders; what is left out, or paired by order, is said.
+
+    Args:
+        hr_folder: folder of high-resolution images. Low-resolution versions of them in the same folder are left out.
+        lr_folder: folder of their low-resolution versions, or one with a folder XS for each scale S.
+        scale: 2, 3, 4 or 8.
+        by_order: pair the images in the order of their names, not by their names.
+
+    Raises:
+        UserError: a folder is missing, or an image has no partner or several.
+    """
+    hr_paths, lr_versions = without_lr(find_images(hr_folder))
+    if (lr_folder / f"X{scale}").is_dir():
+        lr_folder = lr_folder / f"X{scale}"
+    lr_paths = lr_versions if lr_folder.resolve() == hr_folder.resolve() else find_images(lr_folder)
+    if by_order:
+        print(f"{lr_folder}: paired with {hr_folder} in the order of the names")
+        return pair_by_order(hr_paths, lr_paths)
+    pairs, left_over = pair_all(hr_paths, lr_paths, scale)
+    if left_over:
+        say_left_out(lr_folder, "images without an original", left_over)
+    return pairs
+
+
+def pair_folders_below(hr_folder, lr_folder, scale, by_order=False):
+    """Returns the pairs of two folders and of their subfolders, which have the same names in both, as `pair_folders`.
+
+    Low-resolution images may lie below the folder of high-resolution ones.
+    """
+    if (lr_folder / f"X{scale}").is_dir():
+        lr_folder = lr_folder / f"X{scale}"
+    lr_place, is_one_folder = lr_folder.resolve(), lr_folder.resolve() == hr_folder.resolve()
+    folders = {path.parent for path in find_images(hr_folder, recursive=True)
+               if is_one_folder or lr_place not in path.resolve().parents}
+    if not folders:
+        raise UserError(f"{hr_folder}: there are no images in it but those in {lr_folder}")
+    return [pair for folder in sorted(folders)
+            for pair in pair_folders(folder, lr_folder / folder.relative_to(hr_folder), scale, by_order)]
+
+
+def say_left_out(folder, what, paths):
+    """Prints how many images are left out, and the name of one."""
+    print(f"{folder}: {what}, left out: {len(paths)}, such as {paths[0].name}")
