@@ -32,6 +32,8 @@ def parser():
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
     p.add_argument("--format", choices=CHOICES, help="of the output; by default that of the input's suffix")
     p.add_argument("--skip-existing", action="store_true", help="leave out images whose output is there")
+    p.add_argument("--strip", action="store_true",
+                   help="write no metadata (EXIF, XMP, texts, resolution); colour profiles stay")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
     p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the computation")
@@ -97,7 +99,7 @@ def _run(args, jobs):
     with (ComparisonPage(args.outdir, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
           tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):
         observer = Presentation(page, super_resolve, figure_paths(jobs), originals) if page else None
-        batch = Batch(super_resolve, bar, observer, args.skip_existing, args.debug)
+        batch = Batch(super_resolve, bar, observer, args.skip_existing, args.debug, args.strip)
         batch.run(jobs, sizes)
         if page:
             bar.write(f"to look at: {page.write()}", file=sys.stdout)

@@ -26,13 +26,20 @@ def find_images(folder, recursive=False):
     return paths
 
 
-def read_image(path):
+def read_image(path, as_srgb=False):
     """Reads an image file as `read_photo` does, but as RGB without alpha, (H, W, 3) uint8.
+
+    Args:
+        path: the file.
+        as_srgb: convert colours with a profile to sRGB, as they are shown; else the profile is ignored.
 
     Raises:
         UserError: names the file and why it cannot be read.
     """
-    pixels = colour.to_8_bits(read_photo(path).pixels)
+    photo = read_photo(path)
+    pixels = colour.to_8_bits(photo.pixels)
+    if as_srgb and photo.icc_profile:
+        pixels = colour.as_srgb(pixels, photo.icc_profile)
     if pixels.ndim == 2 or pixels.shape[2] == 2:  # grey, with or without alpha
         pixels = pixels.reshape(*pixels.shape[:2], -1)[..., [0, 0, 0]]
     return np.ascontiguousarray(pixels[..., :3])

@@ -3,10 +3,13 @@ Pillow fills in grey without a word.
 """
 
 import re
+import struct
 import sys
 
-from imaging import colour, pillow, vips
+from imaging import colour, encodings, pillow, vips
+from imaging.insertion import insert
 from imaging.limits import MAX_PIXELS, Unsupported, check_size
+from imaging.metadata import PREFIX
 
 MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # that a segment begins with, or the end; others stand in the data
 SEQUENTIAL, HUFFMAN = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2)  # markers of a frame
@@ -14,6 +17,8 @@ NO_FRAME = (0xC4, 0xC8, 0xCC)  # the others from 0xC0 to 0xCF begin a frame
 END, SCAN = 0xD9, 0xDA
 MAX_SEGMENTS = 10_000  # a photo has some dozens
 MAX_VISITS = 14 * MAX_PIXELS  # of a sample by a scan; a progressive photo visits each pixel about 14 times
+MAX_SEGMENT = 65_533  # bytes
+XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 DAMAGE = re.compile(r"Corrupt JPEG data(?!.*extraneous bytes).*")  # the first warning, where pixels are missing
 
 
@@ -23,9 +28,6 @@ def read(file, start, form):
     One without its end marker is read with a warning if all its pixels are there.
     """
     with pillow.open_file(file, form) as image:
-        tags, icc_profile, resolution = pillow.side_information(image)
-        if image.info.get("jfif_unit") not in (1, 2):
-            resolution = None  # Pillow guesses one
         file.seek(0)
         data = file.read()
         lacks_end = _check_structure(data, *image.size)
@@ -37,7 +39,31 @@ def read(file, start, form):
             pixels = colour.from_pillow(image)
         elif lacks_end:
             print(f"warning: {file.name}: its end marker is missing, but all pixels are there", file=sys.stderr)
-    return pixels, tags, icc_profile, resolution
+        content = pillow.content(image, pixels)
+    if image.info.get("jfif_unit") not in (1, 2):
+        content = content._replace(resolution=None)  # Pillow guesses one
+    if content.icc_profile is None and pixels.ndim == 3 and content.metadata.is_adobe_rgb():
+        content = content._replace(icc_profile=encodings.adobe_rgb().icc_profile)
+    return content
+
+
+def save(path, image, form, metadata, is_lossless):
+    """Writes an image of libvips with its `Metadata`, as `imaging.png.save` does; what is larger than a segment of JPEG
+    is left out.
+    """
+    vips.save(path, image, form)
+    parts = ((0xE0, _jfif(image)), (0xE1, metadata.exif and PREFIX + metadata.exif),
+             (0xE1, metadata.xmp and XMP_PREFIX + metadata.xmp), (0xFE, metadata.comment))
+    segments = [struct.pack(">BBH", 0xFF, marker, len(part) + 2) + part for marker, part in parts
+                if part and len(part) <= MAX_SEGMENT]
+    with open(path, "r+b") as file:
+        insert(file, 2, b"".join(segments))
+
+
+def _jfif(image):
+    """Returns the content of JFIF's segment, which libvips leaves out: the resolution in whole dots per inch."""
+    dots = [min(max(round(25.4 * value), 1), 65_535) for value in (image.xres, image.yres)]
+    return struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, 1, *dots, 0, 0)
 
 
 def _check_structure(data, width, height):

@@ -82,7 +82,27 @@ def to_array(image):
 
 def save(path, image, form, **options):
     """Writes an image of libvips, in the format and with the options of its row in `FORMATS`, and more `options`."""
-    getattr(image, f"{form.vips}save")(os.fsencode(path), **form.options, **options)
+    getattr(image, f"{form.vips}save")(os.fsencode(path), **(form.options | options))
+
+
+def with_data(image, name, data):
+    """Returns an image of libvips with bytes attached: 'icc-profile-data', 'exif-data' or 'xmp-data'."""
+    image = image.copy()
+    image.set_type(load().GValue.blob_type, name, data)
+    return image
+
+
+def to_srgb(image, icc_profile):
+    """Returns an image of libvips with this profile in sRGB, with its bits and alpha; grey becomes RGB.
+
+    It is relative colorimetric with black point compensation, as in photo editors.
+    """
+    depth = 16 if image.format == "ushort" else 8
+    image = with_data(image, "icc-profile-data", icc_profile).icc_transform(
+        "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=depth)
+    image = image.copy(interpretation="rgb16" if depth == 16 else "srgb")
+    image.remove("icc-profile-data")
+    return image
 
 
 def _cause(detail):

@@ -93,15 +93,16 @@ class Batch:
             `add(job, photo, sr, prepared)` gets once the output is written; None: there is none.
         keep_existing: take outputs that are there as they are.
         debug: show the traceback of each error.
+        strip: write no metadata.
 
     Attributes:
         num_done: images super-resolved so far; those that were there do not count.
         num_failed: images that failed so far.
     """
 
-    def __init__(self, super_resolve, bar, observer=None, keep_existing=False, debug=False):
+    def __init__(self, super_resolve, bar, observer=None, keep_existing=False, debug=False, strip=False):
         self.super_resolve, self.bar, self.observer = super_resolve, bar, observer
-        self.keep_existing, self.debug = keep_existing, debug
+        self.keep_existing, self.debug, self.strip = keep_existing, debug, strip
         self.num_done = self.num_failed = 0
 
     def run(self, jobs, sizes):
@@ -153,7 +154,8 @@ class Batch:
     def _write(self, job, loaded, sr):
         """Writes the outputs of a job; returns the line that says so, and whether the image is new."""
         if loaded.sr is None:
-            write_photo(job.target, loaded.photo._replace(pixels=sr))
+            photo = loaded.photo.stripped() if self.strip else loaded.photo
+            write_photo(job.target, photo._replace(pixels=sr))
         if self.observer:
             self.observer.add(job, loaded.photo, sr, loaded.prepared)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]

@@ -328,7 +328,7 @@ def test_a_place_that_cannot_be_written_to_is_a_write_error(tmp_path, suffix):
     (tmp_path / f"folder.{suffix}").mkdir()
     for path, cause in ((tmp_path / "file" / f"a.{suffix}", "File exists|Not a directory"),
                         (tmp_path / f"folder.{suffix}", "Is a directory"),
-                        (tmp_path / f"{'a' * 250}.{suffix}", "File name too long")):
+                        (tmp_path / f"{'a' * 260}.{suffix}", "File name too long")):
         with pytest.raises(WriteError, match=f"^{path}: cannot be written: ({cause})$"):
             write_photo(path, Photo(photo()))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", f"folder.{suffix}"]
