@@ -141,7 +141,8 @@ def _format(fp, format):
     if format:
         return next((form for form in FORMATS if form.name.upper() == format.upper()), None)
     path = fp if isinstance(fp, os.PathLike) else getattr(fp, "name", fp)
-    return BY_SUFFIX.get(Path(os.fsdecode(path)).suffix.lower()) if isinstance(path, (str, bytes, os.PathLike)) else None
+    is_path = isinstance(path, (str, bytes, os.PathLike))
+    return BY_SUFFIX.get(Path(os.fsdecode(path)).suffix.lower()) if is_path else None
 
 
 def _is_lost(form, mode, icc_profile):
