@@ -6,6 +6,7 @@ import struct
 import numpy as np
 
 from imaging import directories, encodings, pillow, vips
+from imaging.content import Content
 from imaging.directories import SHORT
 from imaging.limits import check_size
 from imaging.metadata import COLOUR_SPACE, PREFIX, SRGB, UNCALIBRATED
@@ -20,8 +21,13 @@ def read(file, start, form):
 
     Only the file's own turning and mirroring counts, which libvips does; its EXIF orientation has no meaning.
     """
-    with pillow.open_file(file, form) as image:
-        content = pillow.content(image, None)
+    try:
+        with pillow.open_file(file, form) as image:
+            content = pillow.content(image, None)
+    except (SyntaxError, ValueError) as error:
+        if not re.search("TIFF|Exif", str(error)):
+            raise
+        content = Content(None)  # its EXIF is damaged, which Pillow and libavif read at once
     with vips.errors():
         image = vips.open_file(f"{form.vips}load", file.name)
         check_size(image.width, image.height, form.most_pixels)

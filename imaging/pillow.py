@@ -2,9 +2,7 @@
 
 from importlib import import_module
 
-from PIL import Image
-
-from imaging import colour, vips
+from imaging import colour
 from imaging.content import Content
 from imaging.limits import check_frames, check_size
 from imaging.metadata import Metadata
@@ -37,14 +35,8 @@ def open_file(file, form):
 
     `Image.open` would not tell the size of too large an image.
     """
-    try:
-        plugin = getattr(import_module(f"PIL.{form.pillow}ImagePlugin"), f"{form.pillow}ImageFile")
-        image = plugin(file)
-    except Image.DecompressionBombError:  # which WebP raises by itself
-        with vips.errors():
-            image = vips.open_file(f"{form.vips}load", file.name)
-            check_size(image.width, image.height)
-        raise
+    plugin = getattr(import_module(f"PIL.{form.pillow}ImagePlugin"), f"{form.pillow}ImageFile")
+    image = plugin(file)
     check_size(*image.size, form.most_pixels)
     check_frames(getattr(image, "n_frames", 1))
     return image

@@ -1,23 +1,30 @@
 """WebP, whose pixels libvips decodes: Pillow takes 18 bytes a pixel to read it."""
 
+import io
 import struct
 
 from imaging import pillow, vips
+from imaging.content import Content
 from imaging.insertion import insert
 from imaging.limits import check_size
+from imaging.metadata import Metadata
 
 ICC, ALPHA, EXIF, XMP = 0x20, 0x10, 0x08, 0x04  # bits of the header of files with more than pixels
+IMAGE = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")  # chunks
 LOSSLESS = {"lossless": True, "exact": True}  # exact: the colours of transparent pixels as well
 
 
 def read(file, start, form):
     """Reads a WebP file, as `imaging.pillow.read` does."""
-    with pillow.open_file(file, form) as image:
-        content = pillow.content(image, None)
+    image, told, is_lossless = _parts(file.read())
     with vips.errors():
-        image = vips.open_file(f"{form.vips}load", file.name)
-        check_size(image.width, image.height)
-        return content._replace(pixels=vips.to_array(image), is_lossless=_is_lossless(file))
+        opened = vips.load().Image.webpload_buffer(image, access="sequential", fail_on="error")
+        check_size(opened.width, opened.height)
+        with pillow.open_file(io.BytesIO(image), form):
+            pass  # which checks that it has one frame
+        pixels = vips.to_array(opened)
+    metadata = Metadata(told.get(b"EXIF"), told.get(b"XMP ")).bounded()
+    return Content(pixels, told.get(b"ICCP"), None, metadata, None, is_lossless)
 
 
 def save(path, image, form, metadata, is_lossless):
@@ -28,17 +35,25 @@ def save(path, image, form, metadata, is_lossless):
         _append(path, image, chunks)
 
 
-def _is_lossless(file):
-    return any(name == b"VP8L" for name, _, _ in _chunks(file))
+def _parts(data):
+    """Returns a file of the image alone, the other chunks by name, and whether the image is lossless.
 
-
-def _chunks(file):
-    """Yields the name, start and size of each chunk."""
-    position = file.seek(12)
-    while len(header := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", header)
-        yield name, position + 8, size
-        position = file.seek(position + 8 + size + size % 2)
+    What stands beside the image may be damaged, and the size of the whole be wrong.
+    """
+    image, told, position, is_lossless = b"", {}, 12, False
+    while position + 8 <= len(data):
+        name, size = struct.unpack("<4sI", data[position:position + 8])
+        end = position + 8 + size + size % 2
+        if name == b"VP8X":
+            image += data[position:position + 8] + bytes([data[position + 8] & ~(ICC | EXIF | XMP) if size else 0])
+            image += data[position + 9:end]
+        elif name in IMAGE:
+            image += data[position:end]
+            is_lossless |= name == b"VP8L"
+        elif end <= len(data) + 1:
+            told.setdefault(name, data[position + 8:position + 8 + size])
+        position = end
+    return data[:4] + struct.pack("<I", len(image) + 4) + data[8:12] + image, told, is_lossless
 
 
 def _append(path, image, chunks):
