@@ -118,11 +118,14 @@ def _told(scan):
 
 def _decode(data):
     """Returns the pixels of a JPEG file; data that are missing or damaged are an error, other warnings are not."""
-    with vips.messages() as messages:
-        image = vips.load().Image.jpegload_buffer(data, access="sequential", fail_on="error")
-        check_size(image.width, image.height)
-        pixels = vips.to_array(image)
-    damage = DAMAGE.search(messages[0])
+    pixels, messages = vips.listen(lambda: _pixels(data))
+    damage = DAMAGE.search(messages)
     if damage:
         raise OSError(damage[0])
     return pixels
+
+
+def _pixels(data):
+    image = vips.load().Image.jpegload_buffer(data, access="sequential", fail_on="error")
+    check_size(image.width, image.height)
+    return vips.to_array(image)

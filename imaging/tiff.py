@@ -57,11 +57,14 @@ def save(path, image, form, metadata, is_lossless):
     """Writes an image of libvips with its `Metadata`, as `imaging.png.save` does, above 4 GiB as a BigTIFF."""
     size = image.width * image.height * image.bands * (1 if image.format == "uchar" else 2)
     vips.save(path, image, form, bigtiff=size > BIG_TIFF)
-    entries = _told(metadata.exif)
-    if metadata.xmp:
-        entries[XMP] = 1, len(metadata.xmp), metadata.xmp
+    entries = _told(metadata.exif, metadata.xmp)
     if entries:
         _add(path, entries)
+
+
+def block_of(exif, xmp):
+    """Returns a block of EXIF with the tags that a TIFF file tells of itself, of EXIF and XMP, which may be empty."""
+    return directories.EMPTY + directories.pack(_told(exif, xmp), len(directories.EMPTY))
 
 
 def _directories(file):
@@ -98,10 +101,11 @@ def _metadata(data, header, directory):
                     xmp and xmp[2]).bounded()
 
 
-def _told(exif):
-    """Returns the entries of a block of EXIF that a TIFF file tells of itself."""
+def _told(exif, xmp):
+    """Returns the entries that a TIFF file tells of itself, of a block of EXIF and a packet of XMP."""
     entries = directories.whole_tree(exif) if exif else {}
-    return {tag: entry for tag, entry in entries.items() if tag in TOLD}
+    entries = {tag: entry for tag, entry in entries.items() if tag in TOLD}
+    return entries | ({XMP: (1, len(xmp), xmp)} if xmp else {})
 
 
 def _add(path, entries):

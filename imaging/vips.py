@@ -11,6 +11,8 @@ import threading
 import numpy as np
 
 _MESSAGES = threading.Lock()
+ATTEMPTS = 10
+MARK = b"mark-of-listen"
 
 
 @functools.cache
@@ -39,18 +41,26 @@ def errors():
         raise OSError(_cause(error.detail)) from error
 
 
-@contextlib.contextmanager
-def messages():
-    """As `errors`, and yields a list that holds, after the block, what libvips had to say without an error.
+def listen(call):
+    """Returns what `call` returns, and what libvips had to say meanwhile without an error.
 
-    Its buffer of messages is one for all threads: one block runs at a time.
+    Its buffer of messages is one for all threads, and an error in any of them clears it: a mark in it shows whether it
+    was cleared, and then `call` is called again.
+
+    Raises:
+        OSError: of libvips, as in `errors`.
     """
-    library, said = load().vips_lib, []
+    library = load().vips_lib
     with _MESSAGES, errors():
-        library.vips_error_clear()
-        yield said
-        said.append(load().ffi.string(library.vips_error_buffer()).decode("utf-8", "replace"))
-        library.vips_error_clear()
+        for _ in range(ATTEMPTS):
+            library.vips_error_clear()
+            library.vips_operation_new(MARK)  # there is no such operation, which libvips notes
+            result = call()
+            said = load().ffi.string(library.vips_error_buffer())
+            if MARK in said:
+                library.vips_error_clear()
+                return result, said.decode("utf-8", "replace")
+    raise OSError("what libvips said of it was lost")
 
 
 def open_file(loader, path, **options):

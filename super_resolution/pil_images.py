@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from imaging import colour, encodings
+from imaging import colour, encodings, tiff
 from imaging.formats import BY_SUFFIX, FORMATS
 from imaging.metadata import PREFIX, XMP_KEYWORD, Metadata
 from imaging.tags import ORIENTATION, TOLD, sound_resolution
@@ -69,6 +69,9 @@ class EnlargedImage(Image.Image):
             form.name, ("icc_profile", "exif", "xmp", "dpi"))
         params = {name: info[name] for name in names if name in info
                   and (name not in ("exif", "xmp") or len(info[name]) <= limit)}
+        if form.name == "TIFF" and {"exif", "xmp"} & set(info):
+            params["exif"] = PREFIX + tiff.block_of(info.get("exif", b"").removeprefix(PREFIX), info.get("xmp"))
+            params.pop("xmp", None)
         if form.name == "PNG" and (self._told.texts or "xmp" in info):
             params["pnginfo"] = _png_texts(self._told.texts, info.get("xmp"))
         return params
