@@ -45,6 +45,8 @@ def parser():
                    help="leave out images whose output is there and fits the image, the model and the options")
     p.add_argument("--overwrite", action="store_true",
                    help="replace files as well that no run of this script has written, or that were changed since")
+    p.add_argument("--strip", action="store_true",
+                   help="write no metadata (EXIF, XMP, texts, resolution); colour profiles stay")
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
     p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the computation")
@@ -89,7 +91,7 @@ def main(args):
         raise UserError(f"{page}: is there and no run has written it: choose another folder, or --overwrite")
     make_folder(folder)
     settings = make_settings(model_path(args.model, args.scale), precision=args.precision,
-                             self_ensemble=args.self_ensemble, factor=args.outscale)
+                             self_ensemble=args.self_ensemble, factor=args.outscale, strip=args.strip)
     num_failed, num_done = len(inputs.failures), 0
     is_all_there = args.skip_existing and not args.compare and fitting(jobs, settings)  # the page shows all
     if jobs and not is_all_there:
@@ -158,7 +160,7 @@ def _run(args, folder, jobs, figures, settings):
     with (ComparisonPage(folder, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
           tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):
         observer = Presentation(page, super_resolve, figures, originals) if page else None
-        batch = Batch(super_resolve, bar, observer, kept, args.debug, factor, settings)
+        batch = Batch(super_resolve, bar, observer, kept, args.debug, factor, settings, args.strip)
         batch.run(jobs, sizes)
         if page:
             bar.write(f"to look at: {page.write()}", file=sys.stdout)

@@ -1,6 +1,6 @@
 """Compares the time of an evaluation with that of the network's forward passes alone.
 
-    python benchmarks/evaluation_cost.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order \\\\
+    python benchmarks/evaluation_cost.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order \\
         pretrained/wdsr-b-8-x4.keras
 
 They take turns: forward passes on images in memory; the evaluation of a first model (which reads the images), of a

@@ -1,6 +1,6 @@
 """Measures PSNR, SSIM and the distance in VGG54 features of models on a folder of images.
 
-    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order \\\\
+    python benchmarks/vgg_distance.py --images Set14 --lr-images Set14_LR_bicubic --pair-by order \\
         --vgg-weights vgg19.h5 model.keras
     python benchmarks/vgg_distance.py --dataset ./PHOTOS_BIN --vgg-weights vgg19.h5 model.keras
 

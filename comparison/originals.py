@@ -24,7 +24,7 @@ def find_hr(lr_paths, hr_folder, scale):
 
 
 def load_hr(path, lr_shape, scale):
-    """Reads the original of an image of shape `lr_shape`, (H scale, W scale, 3), uint8.
+    """Reads the original of an image of shape `lr_shape`, (H scale, W scale, 3), uint8, in sRGB as figures are.
 
     It may be larger by less than `scale` pixels, which are cropped on the right and at the bottom, as the
     low-resolution images of data sets are made.
@@ -32,7 +32,7 @@ def load_hr(path, lr_shape, scale):
     Raises:
         UserError: the sizes do not fit, or the file cannot be read.
     """
-    hr = read_image(path)
+    hr = read_image(path, as_srgb=True)
     height, width = lr_shape[0] * scale, lr_shape[1] * scale
     if not (0 <= hr.shape[0] - height < scale and 0 <= hr.shape[1] - width < scale):
         raise UserError(f"{path}: is {hr.shape[1]} x {hr.shape[0]}, which does not fit the super-resolved image of "

@@ -8,7 +8,7 @@ import numpy as np
 from comparison.figure import comparison_figure
 from comparison.originals import load_hr
 from comparison.pair import Comparison
-from imaging.colour import on_white
+from imaging.colour import shown
 from imaging.photos import Photo, write_photo
 
 
@@ -71,7 +71,8 @@ class Presentation:
         Raises:
             WriteError: the system refuses to write.
         """
-        comparison = Comparison(on_white(photo.pixels), on_white(sr), self.scale, job.name, self.model_name, hr)
+        lr_shown, sr_shown = (shown(pixels, photo.icc_profile) for pixels in (photo.pixels, sr))
+        comparison = Comparison(lr_shown, sr_shown, self.scale, job.name, self.model_name, hr)
         figure = self.figures[job.source]
         write_photo(figure, Photo(np.asarray(comparison_figure(comparison))), {"kind": "figure"})
         self.page.add(comparison, job.target, figure)

@@ -23,8 +23,11 @@ def _check_work(image):
                           f"of up to {MAX_RLE4:,} pixels are read: save it as PNG")
 
 
-def save(path, image, form):
-    """Writes a grey or RGB image of libvips as a BMP of 8 or 24 bits, in strips from the bottom, where it begins."""
+def save(path, image, form, metadata, is_lossless):
+    """Writes a grey or RGB image of libvips as a BMP of 8 or 24 bits, in strips from the bottom, where it begins.
+
+    It holds no metadata.
+    """
     stride = (image.bands * image.width + 3) // 4 * 4
     palette = bytes(value for grey in range(256) for value in (grey, grey, grey, 0)) if image.bands == 1 else b""
     start, size = 54 + len(palette), stride * image.height

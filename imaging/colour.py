@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import ImageChops, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from imaging.limits import Unsupported
 
@@ -90,11 +90,38 @@ def to_srgb(image, icc_profile=None):
         return image.convert("RGB")
 
 
+def shown(pixels, icc_profile):
+    """Returns the pixels of a `Photo` with this profile as they look on white: RGB (H, W, 3) in sRGB, uint8.
+
+    RGB of 8 bits without a profile is not copied.
+    """
+    if icc_profile:
+        pixels = as_srgb(to_8_bits(pixels), icc_profile)
+    return on_white(pixels)
+
+
+def as_srgb(pixels, icc_profile):
+    """Returns 8-bit pixels of this profile as sRGB (H, W, 3), uint8, or with their alpha (H, W, 4)."""
+    channels = (*pixels.shape, 1)[2]
+    transform = ImageCms.buildTransform(
+        _profile(icc_profile), ImageCms.createProfile("sRGB"), "L" if channels < 3 else "RGB", "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION)
+    alpha = pixels[..., -1:] if channels in (2, 4) else None
+
+    def convert(strip):
+        colours = strip[..., :-1] if alpha is not None else strip
+        colours = np.ascontiguousarray(colours if channels > 2 else colours.reshape(colours.shape[:2]))
+        return np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+
+    colours = _by_strips(pixels, (*pixels.shape[:2], 3), convert)
+    return colours if alpha is None else np.dstack([colours, alpha])
+
+
 def fitting_profile(icc_profile, channels):
     """Returns `icc_profile` if it is sound and fits 1 or 2 channels (grey) or 3 or 4 (RGB), else None."""
     space = "GRAY" if channels < 3 else "RGB"
     try:
-        return icc_profile if _profile(icc_profile).profile.xcolor_space.strip() == space else None
+        return icc_profile if icc_profile and _profile(icc_profile).profile.xcolor_space.strip() == space else None
     except OSError:
         return None
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from errors import UserError
 
-ICC, EXIF = 8, 1  # what libvips keeps beside the pixels; the resolution is one of the EXIF tags in some formats
+ICC, EXIF, XMP = 8, 1, 2  # what libvips keeps beside the pixels; the resolution is one of the EXIF tags in some formats
 
 
 class Format(NamedTuple):
@@ -28,10 +28,11 @@ class Format(NamedTuple):
         options: of libvips' operation that saves it.
         bits: most bits of a sample that are written, 8 or 16.
         has_grey, has_alpha: whether it can be written without colours, and with alpha.
+        profile: most bytes of a colour profile that is written; 0: none.
         most_bytes: of uncompressed pixels, which its header counts; None: any number.
         most_pixels: of an image to be read, where that is fewer than of others.
         read: 'module:function' that reads it, as `imaging.pillow.read` does.
-        save: 'module:function' that writes it, as `imaging.vips.save` does.
+        save: 'module:function' that writes it, as `imaging.png.save` does.
         is_deep: takes the start of a file that Pillow reads; whether it has more than 8 bits, which Pillow would lose.
     """
 
@@ -45,10 +46,11 @@ class Format(NamedTuple):
     bits: int = 8
     has_grey: bool = True
     has_alpha: bool = True
+    profile: int = 16_000_000
     most_bytes: int | None = None
     most_pixels: int | None = None
     read: str = "imaging.pillow:read"
-    save: str = "imaging.vips:save"
+    save: str = ""
     is_deep: Callable = lambda start: False
 
     def reader(self):
@@ -64,22 +66,24 @@ FORMATS = (
     # Compression beyond level 3 makes photos 1 to 9 % smaller, in up to 3.4 times the time.
     Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n", 100_000_000, "Png", "png",
            {"compression": 3, "filter": "avg", "keep": ICC}, bits=16, is_deep=lambda start: start[24] == 16,
-           read="imaging.png:read"),
+           profile=1 << 20,  # which is what Pillow reads
+           read="imaging.png:read", save="imaging.png:save"),
     Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
-           {"Q": 95, "subsample_mode": "off", "keep": ICC | EXIF}, has_alpha=False, read="imaging.jpeg:read"),
-    # 98 is as near to the pixels as JPEG at 95, since it subsamples colours. Pillow takes 18 bytes a pixel to read it.
+           {"Q": 95, "subsample_mode": "off", "keep": ICC}, has_alpha=False, read="imaging.jpeg:read",
+           save="imaging.jpeg:save"),
+    # 98 is as near to the pixels as JPEG at 95, since it subsamples colours.
     Format("WebP", (".webp",), rb"RIFF.{4}WEBP", 16_383, "WebP", "webp", {"Q": 98, "keep": ICC}, has_grey=False,
-           read="imaging.pillow:read_with_libvips"),
+           read="imaging.webp:read", save="imaging.webp:save"),
     Format("TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*|II\+\0|MM\0\+", 100_000_000, None, "tiff",
            {"compression": "deflate", "level": 3, "predictor": "horizontal", "resunit": "inch", "keep": ICC}, bits=16,
            read="imaging.tiff:read", save="imaging.tiff:save"),
-    Format("BMP", (".bmp",), rb"BM", 2**31 - 1, "Bmp", None, {}, has_alpha=False, most_bytes=2**32 - 1,
+    Format("BMP", (".bmp",), rb"BM", 2**31 - 1, "Bmp", None, {}, has_alpha=False, profile=0, most_bytes=2**32 - 1,
            read="imaging.bmp:read", save="imaging.bmp:save"),
     # As near to the pixels as JPEG at 95; effort 4, libvips' own, takes 8 times the time of 2 for 2 % of the size.
     # Reading takes 15 bytes a pixel.
     Format("AVIF", (".avif",), rb".{4}ftyp(avif|avis|mif1|msf1)", 16_384, "Avif", "heif",
-           {"compression": "av1", "Q": 95, "subsample_mode": "off", "effort": 2, "keep": ICC | EXIF}, bits=16,
-           has_grey=False, most_pixels=100_000_000, read="imaging.avif:read"),
+           {"compression": "av1", "Q": 95, "subsample_mode": "off", "effort": 2, "keep": ICC | EXIF | XMP}, bits=16,
+           has_grey=False, most_pixels=100_000_000, read="imaging.avif:read", save="imaging.avif:save"),
 )
 BY_SUFFIX = {suffix: form for form in FORMATS for suffix in form.suffixes}
 SUFFIXES = tuple(BY_SUFFIX)

@@ -108,7 +108,7 @@ def _sort_in(path, found):
         found.failures.append(bad_link(path))
 
 
-def read_image(path, white_level=None, narrow=None):
+def read_image(path, white_level=None, narrow=None, as_srgb=False):
     """Reads an image file as `read_photo` does, but as RGB without alpha, (H, W, 3) uint8.
 
     Args:
@@ -117,11 +117,15 @@ def read_image(path, white_level=None, narrow=None):
             65535.
         narrow: a dict in which the largest value of such a file is noted, by its path, where there is no
             `white_level` and the values end where those of 14 bits or fewer do.
+        as_srgb: convert colours with a profile to sRGB, as they are shown; else the profile is ignored.
 
     Raises:
         UserError: names the file and why it cannot be read, or a value above the white level.
     """
-    pixels = read_photo(path).pixels
+    photo = read_photo(path)
+    pixels = photo.pixels
+    if as_srgb and photo.icc_profile:
+        pixels = colour.as_srgb(colour.to_8_bits(pixels), photo.icc_profile)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     pixels = pixels[..., :1 if pixels.shape[2] < 3 else 3]
     if pixels.dtype != np.uint8:

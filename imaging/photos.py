@@ -19,6 +19,7 @@ from imaging import colour, vips
 from imaging.formats import NAMES, format_by_start, format_of
 from imaging.limits import Unsupported, check_file, check_output
 from imaging.marks import add_mark
+from imaging.metadata import Metadata
 from imaging.tags import ORIENTATION, resolution_in, sound_resolution
 
 START = 32  # bytes at the start of a file, by which its format is known
@@ -26,24 +27,34 @@ DEFAULT_RESOLUTION = (72.0, 72.0)  # dpi that viewers assume; libvips writes one
 
 
 class Photo(NamedTuple):
-    """An image as a file holds it.
+    """An image as a file holds it, upright.
 
     Attributes:
-        pixels: upright, uint8 or uint16: grey (H, W), grey and alpha (H, W, 2), RGB (H, W, 3), RGB and alpha (H, W, 4).
+        pixels: uint8 or uint16: grey (H, W), grey and alpha (H, W, 2), RGB (H, W, 3), RGB and alpha (H, W, 4).
         icc_profile: the colour profile of these pixels, bytes; None stands for sRGB.
         resolution: (x, y) in dots per inch, or None where the file has none.
+        metadata: what else the file tells.
+        is_lossless: whether a format that is mostly lossy held it without loss, as it is to be written.
     """
 
     pixels: np.ndarray
     icc_profile: bytes | None = None
     resolution: tuple[float, float] | None = None
+    metadata: Metadata = Metadata()
+    is_lossless: bool = False
+
+    def stripped(self):
+        """Returns the photo without resolution and metadata; its colour profile belongs to the pixels and stays."""
+        return self._replace(resolution=None, metadata=Metadata())
 
 
 def read_photo(path):
     """Reads a file of one of the `FORMATS`, whatever its suffix, as a `Photo`.
 
     CMYK, YCbCr and LAB become sRGB, by the file's profile where it has one; signed and 32-bit pixels are taken where
-    their values are those of 16 bits. A profile that is damaged or of another colour space is dropped.
+    their values are those of 16 bits. A profile that is damaged or of another colour space is dropped. Colours that are
+    told otherwise than by a profile become sRGB, or get one (`imaging.encodings`). Metadata that are damaged or too
+    large (`imaging.metadata.MAX_BYTES`) are dropped.
 
     Raises:
         UserError: names the file and why it cannot be read.
@@ -51,21 +62,16 @@ def read_photo(path):
     with _reading(path), _open(path) as file:
         start = file.read(START)
         file.seek(0)
-        pixels, tags, icc_profile, resolution = _format(start).reader()(file, start, _format(start))
-        pixels = colour.upright(pixels, tags.get(ORIENTATION))
-        resolution = sound_resolution(resolution) or resolution_in(tags)
-        if resolution and colour.swaps_axes(tags.get(ORIENTATION)):
-            resolution = resolution[::-1]
-        channels = (*pixels.shape, 1)[2]
-        return Photo(pixels, colour.fitting_profile(icc_profile, channels), resolution)
+        content = _format(start).reader()(file, start, _format(start))
+    return _upright(content)
 
 
 def write_photo(path, photo, facts=None):
     """Writes a `Photo` atomically; the suffix of `path` chooses the format.
 
-    PNG and TIFF are lossless. What a format cannot hold is left out as its row in `FORMATS` says: 16 bits become 8, and
-    alpha what it looks like on white. A TIFF above 4 GiB is a BigTIFF. With `facts`, a dict, the file gets a mark that
-    holds them, see `marks`.
+    PNG and TIFF are lossless. What a format cannot hold is left out as its row in `FORMATS` says: 16 bits become 8,
+    alpha what it looks like on white, and colours with a profile sRGB. Texts of PNG are kept in PNG. A TIFF above 4 GiB
+    is a BigTIFF. With `facts`, a dict, the file gets a mark that holds them, see `marks`.
 
     Raises:
         UserError: the format cannot hold the size.
@@ -79,6 +85,19 @@ def write_photo(path, photo, facts=None):
             _save(temporary, format_of(path), photo)
         if facts is not None:
             add_mark(temporary, facts)
+
+
+def _upright(content):
+    """Returns the `Photo` of a `Content`."""
+    tags = content.metadata.tags() if content.tags is None else content.tags
+    pixels = colour.upright(content.pixels, tags.get(ORIENTATION))
+    swaps_axes = colour.swaps_axes(tags.get(ORIENTATION))
+    resolution = sound_resolution(content.resolution) or resolution_in(tags)
+    if resolution and swaps_axes:
+        resolution = resolution[::-1]
+    icc_profile = colour.fitting_profile(content.icc_profile, (*pixels.shape, 1)[2])
+    metadata = content.metadata.fitted(*pixels.shape[1::-1], icc_profile is not None, swaps_axes)
+    return Photo(pixels, icc_profile, resolution, metadata, content.is_lossless)
 
 
 def image_size(path):
@@ -133,6 +152,13 @@ def _format(start):
 def _save(path, form, photo):
     """Writes a photo in a format, with what the format can hold."""
     image = vips.from_array(photo.pixels)
+    icc_profile = colour.fitting_profile(photo.icc_profile, image.bands)
+    if icc_profile and not _holds_profile(form, image, icc_profile):
+        is_grey, icc_profile = image.bands < 3, None
+        image = vips.to_srgb(image, photo.icc_profile)
+        if is_grey and form.has_grey:
+            image = image.extract_band(1, n=image.bands - 2)  # grey is the same in all colours
+            image = image.copy(interpretation="grey16" if image.format == "ushort" else "b-w")
     if image.format == "ushort" and form.bits == 8:
         image = (image / 257).rint().cast("uchar").copy(interpretation="b-w" if image.bands < 3 else "srgb")
     if image.hasalpha() and not form.has_alpha:
@@ -141,7 +167,11 @@ def _save(path, form, photo):
         image = image.colourspace("srgb" if image.format == "uchar" else "rgb16")
     x, y = photo.resolution or DEFAULT_RESOLUTION
     image = image.copy(xres=x / 25.4, yres=y / 25.4)  # dots per mm
-    icc_profile = colour.fitting_profile(photo.icc_profile, image.bands)
     if icc_profile:
-        image.set_type(vips.load().GValue.blob_type, "icc-profile-data", icc_profile)
-    form.saver()(path, image, form)
+        image = vips.with_data(image, "icc-profile-data", icc_profile)
+    metadata = photo.metadata.fitted(image.width, image.height, icc_profile is not None)
+    form.saver()(path, image, form, metadata, photo.is_lossless)
+
+
+def _holds_profile(form, image, icc_profile):
+    return len(icc_profile) <= form.profile and (image.bands > 2 or form.has_grey)

@@ -1,6 +1,8 @@
 """The tags of EXIF and TIFF that tell how an image is shown."""
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
+# What tells of the photo: texts such as description, camera, software, date, artist and copyright; EXIF and GPS.
+TOLD = (269, 270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096), 34665, 34853)
 MAX_RESOLUTION = 1e6  # dpi; more than that is damage
 UNITS = {2: 1.0, 3: 2.54}  # inch and centimetre: dots of the unit to dots per inch
 

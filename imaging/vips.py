@@ -10,7 +10,9 @@ import threading
 
 import numpy as np
 
-_MESSAGES = threading.RLock()
+_MESSAGES = threading.Lock()
+ATTEMPTS = 10
+MARK = b"mark-of-listen"
 
 
 @functools.cache
@@ -32,29 +34,33 @@ def load():
 
 @contextlib.contextmanager
 def errors():
-    """Turns an error of libvips in the block into an `OSError` of one line: the system's cause where there is one.
-
-    Its buffer of messages is one for all threads, and pyvips clears it now and then: one block runs at a time.
-    """
+    """Turns an error of libvips in the block into an `OSError` of one line: the system's cause where there is one."""
     try:
-        with _MESSAGES:
-            yield
+        yield
     except load().Error as error:
         raise OSError(_cause(error.detail)) from error
 
 
-@contextlib.contextmanager
-def messages():
-    """As `errors`, and yields a list that holds, after the block, what libvips had to say without an error.
+def listen(call):
+    """Returns what `call` returns, and what libvips had to say meanwhile without an error.
 
-    Its buffer of messages is one for all threads: one block runs at a time.
+    Its buffer of messages is one for all threads, and an error in any of them clears it: a mark in it shows whether it
+    was cleared, and then `call` is called again.
+
+    Raises:
+        OSError: of libvips, as in `errors`.
     """
-    library, said = load().vips_lib, []
+    library = load().vips_lib
     with _MESSAGES, errors():
-        library.vips_error_clear()
-        yield said
-        said.append(load().ffi.string(library.vips_error_buffer()).decode("utf-8", "replace"))
-        library.vips_error_clear()
+        for _ in range(ATTEMPTS):
+            library.vips_error_clear()
+            library.vips_operation_new(MARK)  # there is no such operation, which libvips notes
+            result = call()
+            said = load().ffi.string(library.vips_error_buffer())
+            if MARK in said:
+                library.vips_error_clear()
+                return result, said.decode("utf-8", "replace")
+    raise OSError("what libvips said of it was lost")
 
 
 def open_file(loader, path, **options):
@@ -86,7 +92,27 @@ def to_array(image):
 
 def save(path, image, form, **options):
     """Writes an image of libvips, in the format and with the options of its row in `FORMATS`, and more `options`."""
-    getattr(image, f"{form.vips}save")(os.fsencode(path), **form.options, **options)
+    getattr(image, f"{form.vips}save")(os.fsencode(path), **(form.options | options))
+
+
+def with_data(image, name, data):
+    """Returns an image of libvips with bytes attached: 'icc-profile-data', 'exif-data' or 'xmp-data'."""
+    image = image.copy()
+    image.set_type(load().GValue.blob_type, name, data)
+    return image
+
+
+def to_srgb(image, icc_profile):
+    """Returns an image of libvips with this profile in sRGB, with its bits and alpha; grey becomes RGB.
+
+    It is relative colorimetric with black point compensation, as in photo editors.
+    """
+    depth = 16 if image.format == "ushort" else 8
+    image = with_data(image, "icc-profile-data", icc_profile).icc_transform(
+        "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=depth)
+    image = image.copy(interpretation="rgb16" if depth == 16 else "srgb")
+    image.remove("icc-profile-data")
+    return image
 
 
 def _cause(detail):

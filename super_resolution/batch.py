@@ -51,15 +51,17 @@ class Batch:
         debug: show the traceback of each error.
         factor: by which outputs are larger than their photos; None: the network's scale.
         settings: what the outputs depend on besides their photos, a dict for their marks.
+        strip: write no metadata.
 
     Attributes:
         num_done: images super-resolved so far; those that were there do not count.
         num_failed: images that failed so far.
     """
 
-    def __init__(self, super_resolve, bar, observer=None, kept=(), debug=False, factor=None, settings=None):
+    def __init__(self, super_resolve, bar, observer=None, kept=(), debug=False, factor=None, settings=None,
+                 strip=False):
         self.super_resolve, self.bar, self.observer = super_resolve, bar, observer
-        self.kept, self.debug = set(kept), debug
+        self.kept, self.debug, self.strip = set(kept), debug, strip
         self.factor, self.settings = factor or super_resolve.scale, settings
         self.num_done = self.num_failed = 0
 
@@ -114,8 +116,9 @@ class Batch:
     def _write(self, job, loaded, sr):
         """Writes the outputs of a job; returns the line that says so, and whether the image is new."""
         if loaded.sr is None:
+            photo = loaded.photo.stripped() if self.strip else loaded.photo
             facts = facts_of(job.source, loaded.status, self.settings)
-            write_photo(job.target, loaded.photo._replace(pixels=sr), facts)
+            write_photo(job.target, photo._replace(pixels=sr), facts)
         if self.observer:
             self.observer.add(job, loaded.photo, sr, loaded.prepared)
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]

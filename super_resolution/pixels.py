@@ -9,6 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from errors import UserError
 from imaging.resize import Resizing
 from imaging.rounding import round_half_up
+from super_resolution.pil_images import EnlargedImage, read_pil
 
 BT601_LUMA = (0.299, 0.587, 0.114)
 STRIP = 128  # rows that are rounded at once, so that what is computed for it takes little memory
@@ -99,18 +100,18 @@ class PILPixels(ArrayPixels):
     def __init__(self, image, scale, halo):
         if image.mode not in MODES:
             raise UserError(f"images of the mode {image.mode} are not supported: convert to one of {', '.join(MODES)}")
-        self.image, self.mode = image, image.mode
+        self.mode = image.mode
         if image.mode in ("1", "L"):
             self.mode = "LA" if image.has_transparency_data else "L"
         elif image.mode in ("P", "RGB"):
             self.mode = "RGBA" if image.has_transparency_data else "RGB"
-        super().__init__(np.asarray(image if image.mode == self.mode else image.convert(self.mode)), scale, halo)
+        pixels, self.told = read_pil(image, self.mode)
+        super().__init__(pixels, scale, halo)
 
     def new(self):
-        """Returns a PIL image of `scale` times the size, with the colour profile and EXIF data of the original."""
-        sr = Image.new(self.mode, tuple(size * self.scale for size in self.image.size))
-        sr.info = {key: self.image.info[key] for key in ("icc_profile", "exif") if key in self.image.info}
-        return sr
+        """Returns an `EnlargedImage` of `scale` times the size, with what the original tells."""
+        height, width = self.lr.shape[:2]
+        return EnlargedImage.new(self.mode, (width * self.scale, height * self.scale), self.told)
 
     def _put(self, sr, rows, columns, pixels):
         sr.paste(Image.fromarray(np.ascontiguousarray(pixels)), (columns.start, rows.start))

@@ -88,7 +88,8 @@ class SuperResolver:
                 (H, W, 4) RGB and alpha. The result has its dtype, rounded half up and clipped, and its channels.
                 A float array: (H, W, 3) in [0, 255]. The result is float32, neither rounded nor clipped.
                 A PIL image of the mode L, LA, RGB, RGBA or I;16, or 1 (which becomes L) or P (RGB or RGBA); with a
-                transparent colour, LA or RGBA. An EXIF orientation is not applied.
+                transparent colour, LA or RGBA. The result is upright, and its `save` writes the colour profile and
+                metadata of `image` (see `EnlargedImage`).
             progress: function of the number of LR pixels done since its last call.
 
         Raises:

@@ -57,6 +57,19 @@ def test_alpha_is_resized_and_kept(run_main, model_path, tmp_path):
     assert np.array_equal(sr[..., 3], imresize(rgba[..., 3], 3))
 
 
+def test_metadata_are_kept_unless_stripped(run_main, model_path, tmp_path):
+    tags = Image.Exif()
+    tags[306] = "2019:05:04 10:11:12"
+    (tmp_path / "in").mkdir()
+    Image.fromarray(make_photo(6, 8)).save(tmp_path / "in" / "a.jpg", exif=tags, icc_profile=profile(), dpi=(300, 300))
+    for options, date, dots in (([], "2019:05:04 10:11:12", (300, 300)), (["--strip"], None, (72, 72))):
+        argv = ["-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model_path, *options]
+        assert run_main(demo, *argv)[0] == 0
+        with Image.open(tmp_path / "out" / "a-sr.jpg") as image:
+            assert (image.getexif().get(306), image.info["dpi"]) == (date, dots)
+            assert image.info["icc_profile"] == profile()
+
+
 def test_subfolders_keep_their_structure(run_main, model_path, tmp_path):
     for name in ("a.png", "below/a.png"):
         save_photo(tmp_path / "in" / name, make_photo(5, 6))

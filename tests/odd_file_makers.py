@@ -368,3 +368,10 @@ def circle_tiff(path):
     start = struct.unpack("<I", content[4:8])[0]
     end = start + 2 + 12 * struct.unpack("<H", content[start:start + 2])[0]
     path.write_bytes(content[:end] + struct.pack("<I", start) + content[end + 4:])
+
+
+def spoilt_chunk(data, name=None):
+    """Returns a PNG file with a wrong checksum of its chunk `name`, or of the one behind the header."""
+    start = data.index(name) - 4 if name else 33
+    end = start + 12 + struct.unpack(">I", data[start:start + 4])[0]
+    return data[:end - 4] + struct.pack(">I", 12345) + data[end:]

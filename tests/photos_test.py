@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import warnings
 import zlib
 
@@ -14,7 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from errors import UserError
 from files import WriteError
-from imaging import tiff
+from imaging import tiff, vips
 from imaging.formats import CHOICES, FORMATS, NAMES
 from imaging.image_files import find_images
 from imaging.limits import check_output
@@ -328,7 +329,7 @@ def test_a_place_that_cannot_be_written_to_is_a_write_error(tmp_path, suffix):
     (tmp_path / f"folder.{suffix}").mkdir()
     for path, cause in ((tmp_path / "file" / f"a.{suffix}", "File exists|Not a directory"),
                         (tmp_path / f"folder.{suffix}", "Is a directory"),
-                        (tmp_path / f"{'a' * 250}.{suffix}", "File name too long")):
+                        (tmp_path / f"{'a' * 260}.{suffix}", "File name too long")):
         with pytest.raises(WriteError, match=f"^{path}: cannot be written: ({cause})$"):
             write_photo(path, Photo(photo()))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", f"folder.{suffix}"]
@@ -373,6 +374,7 @@ def test_libvips_is_imported_only_when_it_is_needed(tmp_path):
     Image.fromarray(photo()).save(tmp_path / "a.png")
     script = f"""
 import sys
+import threading
 from imaging.image_files import read_image
 read_image({str(tmp_path / "a.png")!r})
 print("pyvips" in sys.modules)
@@ -394,3 +396,22 @@ def test_a_real_photo_survives_all_lossless_formats(test_data, tmp_path):
         again = read_photo(tmp_path / f"photo.{suffix}")
         assert np.array_equal(again.pixels, expected)
         assert (again.icc_profile, again.resolution) == (profile(), pytest.approx((240, 240), rel=1e-4))
+
+
+def test_missing_pixels_of_a_jpeg_are_found_though_another_thread_has_libvips_forget_its_messages(tmp_path):
+    ODD_FILES["two-bytes-short.jpg"][0](tmp_path / "a.jpg")
+    library, is_done = vips.load().vips_lib, threading.Event()
+
+    def clear():
+        while not is_done.is_set():
+            library.vips_error_clear()
+
+    thread = threading.Thread(target=clear)
+    thread.start()
+    try:
+        for _ in range(20):
+            with pytest.raises(UserError, match=r"premature end of data|was lost"):
+                read_photo(tmp_path / "a.jpg")
+    finally:
+        is_done.set()
+        thread.join()
