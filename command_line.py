@@ -8,6 +8,7 @@ import argparse
 import math
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ LARGEST = 2**31 - 1  # of whole numbers: what every library underneath takes
 LARGEST_SEED = 2**32 - 1  # what NumPy's and the backends' generators take
 # What may be typed beside --resume.
 RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
-                  "print_model_summary", "debug")
+                  "print_model_summary", "debug", "log_interval", "log_steps", "save_every", "keep_last")
 
 STOP_SIGNALS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal was closed"}
 STOP_SECONDS = 5  # which a stopped script has to clean up
@@ -259,9 +260,67 @@ def add_training_data_options(parser, scale):
                              "taken from the training images")
     parser.add_argument("--validation-dataset", type=Path, metavar="DIR",
                         help="data set whose validation images are taken instead")
+    parser.add_argument("--no-augmentation", action="store_true", help="do not flip and rotate the training patches")
     parser.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
     parser.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
     parser.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
+
+
+def add_keeping_options(parser):
+    """Adds which models of a run are kept."""
+    parser.add_argument("--save-every", type=number(int, 1), default=1, metavar="N",
+                        help="keep the models of every Nth epoch, of the last epoch, and the best")
+    parser.add_argument("--keep-last", type=number(int, 1), metavar="N",
+                        help="keep only the last N of the saved models, and the best")
+
+
+def add_log_options(parser):
+    """Adds how often a run tells how far it is."""
+    parser.add_argument("--log-interval", type=number(float, 0), default=30.0, metavar="SECONDS",
+                        help="where stderr is no terminal: time between two lines about the steps")
+    parser.add_argument("--log-steps", type=number(int, 1), default=100, metavar="N",
+                        help="write figures of every N steps to history-steps.csv and for TensorBoard")
+
+
+def print_start(run, logs_dir):
+    """Says on how many images a `Training` trains and validates, and how its figures are seen."""
+    num_valid = run.validate.num_images if run.validate else "none"
+    print(f"images: {len(run.sequence.stream.pairs)} for training, {num_valid} for validation\n"
+          f"figures: tensorboard --logdir {shlex.quote(str(logs_dir))}", flush=True)
+
+
+def print_end(run, dataset_options):
+    """Names the best and the last model of a `Training` that has ended, and the commands that evaluate and use it.
+
+    Args:
+        run: the `Training`.
+        dataset_options: words that let evaluate.py take its validation images.
+    """
+    best, last = run.best_model, run.last_model
+    if last is None:
+        return
+    if best is not None:
+        print(f"best model: {best}")
+    if last != best:
+        print(f"last model: {last}")
+    model = str(best or last)
+    print(f"    {shlex.join(['python', 'evaluate.py', *dataset_options, '-i', model])}\n"
+          f"    {shlex.join(['python', 'demo.py', '-i', './photos', '-m', model])}")
+
+
+def evaluation_options(parser, args, names=("dataset", "downgrade", "downgrade_strength", "downgrade_order",
+                                            "validation_images")):
+    """Returns the words that let evaluate.py take the validation images of a training.
+
+    Args:
+        parser, args: of the training; `args` has the options `names`.
+        names: of the options that evaluate.py has too.
+    """
+    dataset = args.validation_dataset or args.dataset
+    if getattr(args, "no_validation", False) or not (dataset / "DIV2K_valid_HR").is_dir():
+        return ["--images", "./photos"]  # those of the training folder can be had there alone
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) != parser.get_default(name)}
+    return args_lines(parser, argparse.Namespace(**{**chosen, "dataset": dataset}))
 
 
 def add_precision_option(parser):

@@ -13,13 +13,18 @@ from choices import CONTENT_LOSSES, GENERATORS
 from command_line import (
     RESUME_OPTIONS,
     add_device_options,
+    add_keeping_options,
+    add_log_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
     args_lines,
     check_scale,
+    evaluation_options,
     number,
     prepare_backend,
+    print_end,
+    print_start,
     resume_args,
     run,
     script_parser,
@@ -65,7 +70,13 @@ def parser():
                           help="factor after every step size")
     training.add_argument("--label-noise", type=number(float, 0, 0.5), default=0.05, metavar="F",
                           help="labels are drawn from [1 - F, 1] for real images, from [0, F] for fakes")
+    training.add_argument("--ema", type=number(float, 0, 1), metavar="F",
+                          help="validate and save a moving average of the generator's weights, with this momentum "
+                               "(such as 0.999)")
     add_precision_option(training)
+    saving = p.add_argument_group("saving")
+    add_log_options(saving)
+    add_keeping_options(saving)
     add_device_options(p)
     return p
 
@@ -107,10 +118,15 @@ def main(args):
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
         workspace=workspace, progress=progress,
         log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
-        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
+        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, log_steps=args.log_steps,
+        log_interval=args.log_interval, keeping={"every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --generator-learning-rate or --discriminator-learning-rate may help",
         won_advice="try a lower --discriminator-learning-rate or more --label-noise")
-    return run.to_the_end("python train_gan.py --resume")
+    print_start(run, workspace.logs_dir)
+    code = run.to_the_end("python train_gan.py --resume")
+    if code == 0:
+        print_end(run, evaluation_options(parser(), args))
+    return code
 
 
 def _build(args):
@@ -128,7 +144,7 @@ def _build(args):
         hr_patch_size=args.hr_patch_size, discriminator_filters=args.discriminator_filters, precision=args.precision)
     with computing_in(args.precision):
         features = _features(args, args.content_loss)
-    return inference_model, *compile_gan(generator, judge, features, learning_rates), learning_rates
+    return inference_model, *compile_gan(generator, judge, features, learning_rates, args.ema), learning_rates
 
 
 def _features(args, name):
@@ -169,7 +185,8 @@ def _sequence(args, pairs):
 
     advice = "leave them out of --training-images or choose a smaller --hr-patch-size" if args.training_images else None
     stream = patch_stream(pairs, args.scale, "train", batch_size=args.batch_size,
-                          patch_size=args.hr_patch_size // args.scale, seed=args.seed, advice=advice)
+                          patch_size=args.hr_patch_size // args.scale, seed=args.seed,
+                          augment=not args.no_augmentation, advice=advice)
     return PatchSequence(stream, None, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 

@@ -25,7 +25,7 @@ from training.interrupts import Interrupted, Interrupts
 from training.workspace import Progress, Workspace, read_state
 
 TINY = ["--profile", "wdsr-b-8", "--num-filters", "5", "--num-res-blocks", "1", "--patch-size", "12",
-        "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1"]
+        "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1", "--log-steps", "3"]
 
 
 def command(dataset, outdir, *argv):

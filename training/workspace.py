@@ -21,6 +21,7 @@ class Workspace:
         self.args_path = self.folder / "args.txt"
         self.models_dir = self.folder / "models"
         self.logs_dir = self.folder / "logs"
+        self.steps_path = self.folder / "history-steps.csv"
         self.state_path = self.folder / "state" / "state.npz"
 
     @classmethod
@@ -53,6 +54,8 @@ class Progress:
         train_logs: figures of that epoch's steps so far; None where it has none yet.
         best_psnr: the best `val_psnr` so far, in dB.
         history: one dict of figures for each epoch.
+        logged: sums of the epoch's figures at the last row of `StepLog`, with its steps; below 0 by what earlier
+            epochs left over.
     """
 
     epoch: int = 0
@@ -60,6 +63,7 @@ class Progress:
     train_logs: dict | None = None
     best_psnr: float | None = None
     history: list = field(default_factory=list)
+    logged: dict = field(default_factory=dict)
 
 
 def open_run(folder, variables, epochs, advice):
