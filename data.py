@@ -50,6 +50,14 @@ def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=Non
     return train_pairs, valid_pairs
 
 
+def array_list(pairs):
+    """Returns [size in bytes, time in ns] of each array of `pairs`, by 'FOLDER/FILE': what tells one list of arrays
+    from another, wherever the data set lies."""
+    paths = {path for pair in pairs for path in pair.paths}
+    stats = {f"{path.parent.name}/{path.name}": path.stat() for path in sorted(paths)}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
 def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, augment=True,
                  advice=None):
     """Returns the `PatchStream` of a subset, 'train' or 'valid'; only the former is augmented.

@@ -7,7 +7,6 @@ A profile sets defaults; an option that is typed wins. Each run makes a time-sta
 
 import argparse
 import sys
-from pathlib import Path
 
 from choices import LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
 from command_line import (
@@ -21,6 +20,8 @@ from command_line import (
     args_lines,
     check_scale,
     evaluation_options,
+    fixed_options,
+    model_file,
     number,
     prepare_backend,
     print_end,
@@ -77,8 +78,9 @@ def parser():
                          help="factor on the residual branches")
     network.add_argument("--padding", choices=WDSR_PADDINGS, default="symmetric",
                          help="WDSR: mirror the borders (as the original suite) or fill them with zeros")
-    network.add_argument("--pretrained-model", type=Path, metavar="FILE",
-                         help="start with the weights of this model, of any scale")
+    network.add_argument("--pretrained-model", type=model_file, metavar="FILE",
+                         help="start with the weights of this model, of any scale: a file, or the name of a shipped "
+                              "one")
     network.add_argument("--print-model-summary", action="store_true", help="print the layers")
     _add_training_options(p.add_argument_group("training"))
     _add_saving_options(p.add_argument_group("saving"))
@@ -143,6 +145,8 @@ def parse_args(argv=None):
         args = resume_args(p, typed, RESUMABLE)
         _check_validation(p, args)
         return args
+    if "accept_changes" in typed:
+        p.error("--accept-changes belongs to --resume")
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
     check_scale(p, args.model, args.scale)
@@ -180,7 +184,7 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
-    from data import find_training_pairs
+    from data import array_list, find_training_pairs
     from datasets.degraded import find_downgrade
     from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
@@ -193,7 +197,10 @@ def main(args):
                                                    validation=not args.no_validation)
     sequence, validate = _data(args, train_pairs, valid_pairs)
     inference_model, network, schedule = build(args)
-    workspace, progress = _resume(args, network) if args.resume else _begin(args, inference_model, network, sequence)
+    inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
+              "options": fixed_options(parser(), args, RESUMABLE)}
+    workspace, progress = (_resume(args, network, inputs) if args.resume
+                           else _begin(args, inference_model, network, sequence, inputs))
     run = PixelTraining(
         network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
         log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
@@ -251,31 +258,34 @@ def _sequence(args, subset, pairs, typed_ids, option, num_batches=None):
     return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
-def _begin(args, inference_model, network, sequence):
+def _begin(args, inference_model, network, sequence, inputs):
     """Gives the network its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
+    from super_resolution.loading import model_path
     from training.networks import copy_pretrained, initialize
     from training.workspace import Progress, Workspace, load_optimizer_of
 
     if args.print_model_summary:
         network.summary()
     if args.pretrained_model:
-        copy_pretrained(args.pretrained_model, network)
+        copy_pretrained(model_path(args.pretrained_model, None), network)
         if args.initial_epoch:
-            cause = load_optimizer_of(args.pretrained_model, network)
+            cause = load_optimizer_of(model_path(args.pretrained_model, None), network)
             print(f"starts with a fresh optimizer: {cause}" if cause
                   else "goes on with the optimizer's state of its run")
     if args.num_init_batches:
         initialize(network, inference_model, [sequence[i][0] for i in range(args.num_init_batches)])
     workspace = Workspace.create(args.outdir, args_lines(parser(), args))
     print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
-    return workspace, Progress(epoch=args.initial_epoch)
+    return workspace, Progress(epoch=args.initial_epoch, inputs=inputs)
 
 
-def _resume(args, network):
+def _resume(args, network, inputs):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.workspace import network_variables, open_run
 
-    return open_run(args.resume, network_variables(network), args.epochs, advice="give more with --epochs")
+    return open_run(args.resume, network_variables(network), args.epochs,
+                    advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
+                    changes_advice="undo that, or go on all the same with --accept-changes")
 
 
 if __name__ == "__main__":

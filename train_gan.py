@@ -21,6 +21,8 @@ from command_line import (
     args_lines,
     check_scale,
     evaluation_options,
+    fixed_options,
+    model_file,
     number,
     prepare_backend,
     print_end,
@@ -31,6 +33,7 @@ from command_line import (
     typed_options,
 )
 
+RESUMABLE = (*RESUME_OPTIONS, "vgg_weights")
 DISCRIMINATOR_STRIDE = 16  # of its convolutions together
 
 
@@ -50,8 +53,9 @@ def parser():
     networks.add_argument("--num-res-blocks", type=number(int, 1), default=16, metavar="N", help="of the generator")
     networks.add_argument("--discriminator-filters", type=number(int, 1), default=64, metavar="N",
                           help="filters of its first layer; the last have 8 times as many")
-    networks.add_argument("--pretrained-model", type=Path, metavar="FILE",
-                          help="start with the weights of this generator, trained with a pixel-wise loss")
+    networks.add_argument("--pretrained-model", type=model_file, metavar="FILE",
+                          help="start with the weights of this generator, trained with a pixel-wise loss: a file, "
+                               "or the name of a shipped one")
     networks.add_argument("--print-model-summary", action="store_true", help="print the layers")
 
     training = p.add_argument_group("training")
@@ -60,7 +64,7 @@ def parser():
     training.add_argument("--batch-size", type=number(int, 1), default=16, metavar="N", help="patches in a batch")
     training.add_argument("--content-loss", choices=CONTENT_LOSSES, default="vgg54",
                           help="the VGG19 features in which images are compared")
-    training.add_argument("--vgg-weights", default="imagenet", metavar="FILE",
+    training.add_argument("--vgg-weights", type=_vgg_weights, default="imagenet", metavar="FILE",
                           help="imagenet (Keras downloads them) or a VGG19 file of Keras (.h5)")
     for name in ("generator", "discriminator"):
         training.add_argument(f"--{name}-learning-rate", type=number(float, 0, exclusive=True), default=1e-4,
@@ -81,12 +85,19 @@ def parser():
     return p
 
 
+def _vgg_weights(text):
+    """Parses 'imagenet', or the path of a file."""
+    return text if text == "imagenet" else Path(text)
+
+
 def parse_args(argv=None):
     """Parses the command line."""
     p = parser()
     typed = typed_options(p, argv)
     if "resume" in typed:
-        return resume_args(p, typed, (*RESUME_OPTIONS, "vgg_weights"))
+        return resume_args(p, typed, RESUMABLE)
+    if "accept_changes" in typed:
+        p.error("--accept-changes belongs to --resume")
     args = p.parse_args(argv)
     check_scale(p, args.generator, args.scale)
     if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
@@ -100,7 +111,7 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
-    from data import find_training_pairs
+    from data import array_list, find_training_pairs
     from datasets.degraded import find_downgrade
     from training.gan import GANTraining
     from training.interrupts import Interrupts
@@ -113,7 +124,9 @@ def main(args):
     sequence = _sequence(args, train_pairs)
     inference_model, *steps, learning_rates = _build(args)
     validate = _validation(args, steps[0], valid_pairs)
-    workspace, progress = _resume(args, *steps) if args.resume else _begin(args, *steps)
+    inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
+              "options": fixed_options(parser(), args, RESUMABLE)}
+    workspace, progress = _resume(args, *steps, inputs) if args.resume else _begin(args, *steps, inputs)
     run = GANTraining(
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
         workspace=workspace, progress=progress,
@@ -154,8 +167,9 @@ def _features(args, name):
     return load_features(name, args.vgg_weights, advice="give its path with --vgg-weights")
 
 
-def _begin(args, generator_step, discriminator_step):
+def _begin(args, generator_step, discriminator_step, inputs):
     """Gives the generator its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
+    from super_resolution.loading import model_path
     from training.networks import copy_pretrained
     from training.workspace import Progress, Workspace
 
@@ -164,19 +178,20 @@ def _begin(args, generator_step, discriminator_step):
         generator.summary()
         discriminator_step.discriminator.summary()
     if args.pretrained_model:
-        copy_pretrained(args.pretrained_model, generator)
+        copy_pretrained(model_path(args.pretrained_model, None), generator)
     workspace = Workspace.create(args.outdir, args_lines(parser(), args))
     print(f"{workspace.folder}: {generator.name} x{args.scale}, {generator.count_params():,} parameters")
-    return workspace, Progress()
+    return workspace, Progress(inputs=inputs)
 
 
-def _resume(args, generator_step, discriminator_step):
+def _resume(args, generator_step, discriminator_step, inputs):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.gan import gan_variables
     from training.workspace import open_run
 
     return open_run(args.resume, gan_variables(generator_step, discriminator_step), args.epochs,
-                    advice="give more with --epochs")
+                    advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
+                    changes_advice="undo that, or go on all the same with --accept-changes")
 
 
 def _sequence(args, pairs):

@@ -370,6 +370,14 @@ def test_a_pretrained_model_of_another_scale_hands_on_its_weights(train_tiny, tm
         assert ours == pytest.approx(theirs, abs=1e-6)
 
 
+def test_the_name_of_a_shipped_model_is_a_pretrained_model(train_tiny, monkeypatch):
+    monkeypatch.setattr(Training, "to_the_end", lambda *_: 1)
+    argv = ["--profile", "wdsr-b-8", "--num-filters", 32, "--num-res-blocks", 8, "--pretrained-model"]
+    (_, out, _), _ = train_tiny(*argv, "wdsr-b-8-x2")
+    assert re.search(r"wdsr-b-8-x2.keras: copied the weights of \d+ layers\n", out)
+    assert_one_line_error(train_tiny(*argv, "wdsr-c")[0], "wdsr-c is none of the shipped models: choose ")
+
+
 def test_small_images_are_left_out_with_a_line_and_named_when_typed(train_tiny):
     (code, out, _), _ = train_tiny("--patch-size", 30, "--epochs", 1)  # one LR image is 27 pixels wide
     assert code == 0
@@ -383,7 +391,18 @@ def test_small_images_are_left_out_with_a_line_and_named_when_typed(train_tiny):
 def test_resume_takes_no_option_that_would_change_the_run(tmp_path, typed, capsys):
     with pytest.raises(SystemExit):
         train.parse_args(["--resume", str(tmp_path), *typed])
-    assert f"{typed[0]} cannot be changed with --resume" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"{typed[0]} cannot be changed with --resume" in message
+    assert f"--pretrained-model FILE --initial-epoch N {' '.join(typed)}" in message
+
+
+def test_resume_with_another_learning_rate_names_the_way_that_works(tiny_run, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--resume", str(tiny_run), "--learning-rate", "0.01"])
+    way = f"--pretrained-model {checkpoints(tiny_run)[-1]} --initial-epoch 2 --learning-rate 0.01"
+    assert way in capsys.readouterr().err
+    args = train.parse_args(way.split())
+    assert (args.initial_epoch, args.learning_rate) == (2, 0.01)
 
 
 def test_resume_names_what_is_missing(tiny_run, run_main, tmp_path, capsys):

@@ -174,8 +174,9 @@ class TensorBoardLog:
     def _open(self, pairs, scale, first_epoch):
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
+        is_new = not any(folder.glob("events*"))
         self.writer = EventsWriter(str(folder / "events"), filename_suffix=f".epoch-{first_epoch:03d}")
-        if first_epoch > 1:
+        if not is_new:
             self.writer.write_event(_start(first_epoch))
         self.previews = []
         for pair in pairs[:NUM_PREVIEWS]:

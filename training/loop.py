@@ -92,6 +92,7 @@ class Training:
             return interrupted.exit_code
         finally:
             self.sequence.close()
+            self.workspace.unlock()
         print(self.summary())
         return 0
 
@@ -194,8 +195,8 @@ class Training:
         progress.epoch = epoch + 1
         progress.step = 0
         progress.train_logs = None
+        self.log.write(epoch + 1, row, self.super_resolve)  # first: an epoch that is done is never without its figures
         self._save_state()
-        self.log.write(epoch + 1, row, self.super_resolve)
         self._print(row, rate, time.monotonic() - start)
 
     def _print(self, row, rate, seconds):
