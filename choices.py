@@ -5,6 +5,7 @@ USUAL_SCALES = (2, 3, 4)  # those that are made where none is named
 DOWNGRADES = ("bicubic", "unknown", "mild", "difficult", "wild", "bicubic_jpeg_90")  # examples: any folder is one
 DEGRADATIONS = ("photo", "photo2")  # how low-resolution images can be made of high-resolution ones on the fly
 LOSSES = ("mae", "mse", "charbonnier")
+OPTIMIZERS = ("adam", "adamw", "lamb")
 SCHEDULES = ("step", "cosine")
 CONTENT_LOSSES = ("vgg54", "vgg22")
 PAIRINGS = ("name", "order")  # of images in high and in low resolution

@@ -8,6 +8,7 @@ import argparse
 import math
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,15 +18,18 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from choices import DEGRADATIONS, DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
-from errors import UserError, describe
+from choices import DEGRADATIONS, DOWNGRADES, MODEL_SUFFIXES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
+from errors import UserError, describe, printable
 from files import read_text
 
 LARGEST = 2**31 - 1  # of whole numbers: what every library underneath takes
 LARGEST_SEED = 2**32 - 1  # what NumPy's and the backends' generators take
 # What may be typed beside --resume.
-RESUME_OPTIONS = ("resume", "epochs", "num_workers", "use_multiprocessing", "max_queue_size", "gpu_memory_fraction",
-                  "print_model_summary", "debug")
+RESUME_OPTIONS = (
+    "resume", "accept_changes", "dataset", "validation_dataset", "epochs", "num_workers", "use_multiprocessing",
+    "max_queue_size", "gpu_memory_fraction", "print_model_summary", "debug", "log_interval", "log_steps", "save_every",
+    "keep_last")
+
 
 STOP_SIGNALS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal was closed"}
 STOP_SECONDS = 5  # which a stopped script has to clean up
@@ -38,9 +42,16 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the command line in one line that points to the help, instead of all options."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {printable(message)} (python {self.prog} -h shows what there is)\n")
+
+
 def script_parser(doc):
     """Returns a parser whose help starts with the script's docstring `doc`."""
-    parser = argparse.ArgumentParser(description=doc.strip(), formatter_class=Formatter, allow_abbrev=False)
+    parser = Parser(description=doc.strip(), formatter_class=Formatter, allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -154,6 +165,11 @@ def id_range(text):
     return range(first, last + 1)
 
 
+def model_file(text):
+    """Parses a model: the path of a file, or the name of a shipped model as it is."""
+    return Path(text) if os.sep in text or text.lower().endswith(MODEL_SUFFIXES) else text
+
+
 def folder_part(text):
     """Parses a part of a folder's name: letters, digits, dots, dashes and underlines."""
     if not re.fullmatch(r"[\w.-]+", text) or set(text) == {"."}:
@@ -170,9 +186,10 @@ def resume_args(parser, typed, allowed):
         typed: `typed_options`, with 'resume'.
         allowed: names of the options that may differ from the run's own.
     """
-    for name in typed:
+    for name, value in typed.items():
         if name not in allowed:
-            parser.error(f"--{name.replace('_', '-')} cannot be changed with --resume: the run goes on with its own")
+            parser.error(f"{_option(name)} cannot be changed with --resume: the run goes on with its own; a new run "
+                         f"goes on with other options: {_in_a_new_run(parser, typed['resume'], name, value)}")
     path = typed["resume"] / "args.txt"
     try:
         lines = read_text(path).split("\n")
@@ -186,12 +203,28 @@ def resume_args(parser, typed, allowed):
     return args
 
 
+def _option(name):
+    return f"--{name.replace('_', '-')}"
+
+
+def _in_a_new_run(parser, folder, name, value):
+    """Returns the options of a new run that goes on with the last model of the run in `folder`, and with `value`."""
+    epochs = {int(match[1]): path for path in (folder / "models").glob("*.keras")
+              if (match := re.match(r"(?:generator-)?epoch-(\d+)", path.name))}
+    number = max(epochs, default="N")
+    known = {action.dest for action in _options(parser)}
+    words = ["--pretrained-model", str(epochs.get(number, "FILE"))]
+    words += ["--initial-epoch", str(number)] if "initial_epoch" in known else []
+    words += [_option(name)] if value is True else [_option(name), str(value)]
+    return shlex.join(words)
+
+
 def _parse_lines(parser, path, lines):
     """Returns the arguments that `args_lines` wrote to `path`; any other content is an error that names the file."""
     options = {name for action in _options(parser) for name in action.option_strings if name.startswith("--")}
 
     def refuse(message):
-        argparse.ArgumentParser.error(parser, f"{path}: is damaged or not of this script: {message}")
+        Parser.error(parser, f"{path}: is damaged or not of this script: {message}")
 
     if not lines:
         refuse("it is empty")
@@ -206,7 +239,10 @@ def _parse_lines(parser, path, lines):
 
 
 def args_lines(parser, args):
-    """Returns the lines of args.txt: every option of `args` as '--option=value', from which `parser` reads the same."""
+    """Returns the lines of args.txt: every option of `args` as '--option=value', from which `parser` reads the same.
+
+    Paths are absolute, so that the run can be gone on with in another folder.
+    """
     lines = []
     for action in _options(parser):
         value = getattr(args, action.dest, None)
@@ -218,6 +254,8 @@ def args_lines(parser, args):
                 lines.append(option)
             elif f"--no-{option[2:]}" in action.option_strings:
                 lines.append(f"--no-{option[2:]}")
+        elif isinstance(value, Path):
+            lines.append(f"{option}={value.absolute()}")
         elif isinstance(value, range):
             lines.append(f"{option}={value[0]}-{value[-1]}")
         else:
@@ -226,6 +264,14 @@ def args_lines(parser, args):
         if "\n" in line or "\r" in line:
             raise UserError(f"{line}: a line of args.txt cannot hold a line break: rename the file or folder")
     return lines
+
+
+def fixed_options(parser, args, allowed):
+    """Returns the lines of `args_lines` of what a run keeps and no default is: all but the options `allowed`."""
+    kept = {action.dest for action in _options(parser)} - {*allowed, "outdir"}
+    lines, defaults = (args_lines(parser, argparse.Namespace(**{name: vars(a)[name] for name in kept}))
+                       for a in (args, parser.parse_args([])))
+    return [line for line in lines if line not in defaults]
 
 
 def _options(parser):
@@ -247,6 +293,8 @@ def add_run_options(parser):
     parser.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
                         help="of weights and data")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
+    parser.add_argument("--accept-changes", action="store_true",
+                        help="go on although the data set or args.txt is another one than the run began with")
 
 
 def add_training_data_options(parser, scale):
@@ -259,9 +307,67 @@ def add_training_data_options(parser, scale):
                              "taken from the training images")
     parser.add_argument("--validation-dataset", type=Path, metavar="DIR",
                         help="data set whose validation images are taken instead")
+    parser.add_argument("--no-augmentation", action="store_true", help="do not flip and rotate the training patches")
     parser.add_argument("--num-workers", type=number(int, 1), default=1, metavar="N", help="threads that load images")
     parser.add_argument("--use-multiprocessing", action="store_true", help="load images in processes, not in threads")
     parser.add_argument("--max-queue-size", type=number(int, 1), default=16, metavar="N", help="batches loaded ahead")
+
+
+def add_keeping_options(parser):
+    """Adds which models of a run are kept."""
+    parser.add_argument("--save-every", type=number(int, 1), default=1, metavar="N",
+                        help="keep the models of every Nth epoch, of the last epoch, and the best")
+    parser.add_argument("--keep-last", type=number(int, 1), metavar="N",
+                        help="keep only the last N of the saved models, and the best")
+
+
+def add_log_options(parser):
+    """Adds how often a run tells how far it is."""
+    parser.add_argument("--log-interval", type=number(float, 0), default=30.0, metavar="SECONDS",
+                        help="where stderr is no terminal: time between two lines about the steps")
+    parser.add_argument("--log-steps", type=number(int, 1), default=100, metavar="N",
+                        help="write figures of every N steps to history-steps.csv and for TensorBoard")
+
+
+def print_start(run, logs_dir):
+    """Says on how many images a `Training` trains and validates, and how its figures are seen."""
+    num_valid = run.validate.num_images if run.validate else "none"
+    print(f"images: {len(run.sequence.stream.pairs)} for training, {num_valid} for validation\n"
+          f"figures: tensorboard --logdir {shlex.quote(str(logs_dir))}", flush=True)
+
+
+def print_end(run, dataset_options):
+    """Names the best and the last model of a `Training` that has ended, and the commands that evaluate and use it.
+
+    Args:
+        run: the `Training`.
+        dataset_options: words that let evaluate.py take its validation images.
+    """
+    best, last = run.best_model, run.last_model
+    if last is None:
+        return
+    if best is not None:
+        print(f"best model: {best}")
+    if last != best:
+        print(f"last model: {last}")
+    model = str(best or last)
+    print(f"    {shlex.join(['python', 'evaluate.py', *dataset_options, '-i', model])}\n"
+          f"    {shlex.join(['python', 'demo.py', '-i', './photos', '-m', model])}")
+
+
+def evaluation_options(parser, args, names=("dataset", "downgrade", "downgrade_strength", "downgrade_order",
+                                            "validation_images")):
+    """Returns the words that let evaluate.py take the validation images of a training.
+
+    Args:
+        parser, args: of the training; `args` has the options `names`.
+        names: of the options that evaluate.py has too.
+    """
+    dataset = args.validation_dataset or args.dataset
+    if getattr(args, "no_validation", False) or not (dataset / "DIV2K_valid_HR").is_dir():
+        return ["--images", "./photos"]  # those of the training folder can be had there alone
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) != parser.get_default(name)}
+    return args_lines(parser, argparse.Namespace(**{**chosen, "dataset": dataset}))
 
 
 def add_precision_option(parser):

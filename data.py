@@ -15,7 +15,8 @@ from errors import UserError
 SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call their images
 
 
-def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None, valid_dataset=None):
+def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None, valid_dataset=None, *,
+                        validation=True):
     """Returns the pairs for training and those for validation.
 
     Validation images that are chosen by number come from the training folder where the data set has no folder for
@@ -27,14 +28,17 @@ def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=Non
         downgrade: name of a stored downgrade, or a `Degradation`, as `find_downgrade` returns it.
         train_ids, valid_ids: numbers of images; by default all.
         valid_dataset: another data set, from which the validation images are taken.
+        validation: whether there are to be pairs for validation; else the list of them is empty.
 
     Raises:
         UserError: as `datasets.div2k.find_pairs`.
     """
     train_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, train_ids)
+    if not validation:
+        return train_pairs, []
     if valid_ids is None and not valid_dataset and not hr_dir(dataset, "valid").is_dir():
         raise UserError(f"{hr_dir(dataset, 'valid')}: there is no such folder; choose validation images among the "
-                        "training images by their ids, or those of another data set")
+                        "training images by their ids, or those of another data set, or train without validation")
     if valid_ids is None or valid_dataset or hr_dir(dataset, "valid").is_dir():
         return train_pairs, find_or_make_pairs(valid_dataset or dataset, "valid", scale, downgrade, valid_ids)
     valid_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, valid_ids)
@@ -46,7 +50,16 @@ def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=Non
     return train_pairs, valid_pairs
 
 
-def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=None):
+def array_list(pairs):
+    """Returns [size in bytes, time in ns] of each array of `pairs`, by 'FOLDER/FILE': what tells one list of arrays
+    from another, wherever the data set lies."""
+    paths = {path for pair in pairs for path in pair.paths}
+    stats = {f"{path.parent.name}/{path.name}": path.stat() for path in sorted(paths)}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, augment=True,
+                 advice=None):
     """Returns the `PatchStream` of a subset, 'train' or 'valid'; only the former is augmented.
 
     Args:
@@ -56,13 +69,14 @@ def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, advice=N
         batch_size: patches in a batch.
         patch_size: LR pixels.
         seed: of the random stream.
+        augment: flip and rotate the patches for training.
         advice: where an image smaller than a patch is an error, what to do about it; by default such images are
             left out with a line.
 
     Raises:
         UserError: such an image with `advice`; or no image is as large as a patch.
     """
-    stream = PatchStream(pairs, scale, batch_size, patch_size, augment=subset == "train", seed=seed)
+    stream = PatchStream(pairs, scale, batch_size, patch_size, augment=augment and subset == "train", seed=seed)
     if stream.num_too_small:
         size = patch_size * scale
         text = f"{stream.num_too_small} {SUBSETS[subset]} images are smaller than a patch of {size} x {size} pixels"

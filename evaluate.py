@@ -11,10 +11,12 @@ A model or an image that fails is reported, the others are evaluated, and the ex
 """
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
+import pretrained
 from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOCOLS, SCALES
 from command_line import (
     add_dataset_options,
@@ -31,8 +33,8 @@ from errors import UserError
 def parser():
     """Returns the command line of this script."""
     p = script_parser(__doc__)
-    p.add_argument("-i", "--indir", type=Path, required=True, metavar="DIR",
-                   help="folder of models, searched with its subfolders, or one model")
+    p.add_argument("-i", "--indir", type=_models, required=True, metavar="DIR",
+                   help="folder of models, searched with its subfolders, one model, or the name of a shipped one")
     p.add_argument("-o", "--outfile", type=Path, default="./eval.json", metavar="FILE",
                    help="JSON file to write: model file to PSNR, null where that is not a number")
     p.add_argument("--details", type=Path, metavar="FILE", help="JSON or CSV file to write: figures of every image")
@@ -130,6 +132,12 @@ def main(args):
         report.write_details(args.details, results, settings)
     print(report.best(results))
     return 1 if failures.lines else 0
+
+
+def _models(text):
+    """Parses a path, or the name of a shipped model where nothing of this name is there."""
+    is_name = not os.path.lexists(text) and text in pretrained.names()
+    return pretrained.path_of(text) if is_name else Path(text)
 
 
 def _border(text):

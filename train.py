@@ -7,19 +7,25 @@ A profile sets defaults; an option that is typed wins. Each run makes a time-sta
 
 import argparse
 import sys
-from pathlib import Path
 
-from choices import LOSSES, SCHEDULES, WDSR_PADDINGS
+from choices import LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
 from command_line import (
     RESUME_OPTIONS,
     add_device_options,
+    add_keeping_options,
+    add_log_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
     args_lines,
     check_scale,
+    evaluation_options,
+    fixed_options,
+    model_file,
     number,
     prepare_backend,
+    print_end,
+    print_start,
     resume_args,
     run,
     script_parser,
@@ -46,6 +52,7 @@ PROFILES = {
     "sr-resnet": {**EDSR, "model": "sr-resnet", "num_res_blocks": 16, "loss": "mse", "scale": 4},
 }
 
+RESUMABLE = (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch", "early_stopping")
 MODELS = tuple(dict.fromkeys(profile["model"] for profile in PROFILES.values()))
 
 
@@ -57,6 +64,7 @@ def parser():
 
     data = p.add_argument_group("data")
     add_training_data_options(data, scale=2)
+    data.add_argument("--no-validation", action="store_true", help="train without validation images")
     data.add_argument("--patch-size", type=number(int, 8), default=48, metavar="N",
                       help="size of the low-resolution patches")
 
@@ -70,8 +78,9 @@ def parser():
                          help="factor on the residual branches")
     network.add_argument("--padding", choices=WDSR_PADDINGS, default="symmetric",
                          help="WDSR: mirror the borders (as the original suite) or fill them with zeros")
-    network.add_argument("--pretrained-model", type=Path, metavar="FILE",
-                         help="start with the weights of this model, of any scale")
+    network.add_argument("--pretrained-model", type=model_file, metavar="FILE",
+                         help="start with the weights of this model, of any scale: a file, or the name of a shipped "
+                              "one")
     network.add_argument("--print-model-summary", action="store_true", help="print the layers")
     _add_training_options(p.add_argument_group("training"))
     _add_saving_options(p.add_argument_group("saving"))
@@ -108,6 +117,9 @@ def _add_training_options(group):
                        help="largest value of a gradient's element")
     group.add_argument("--ema", type=number(float, 0, 1), metavar="F",
                        help="validate and save a moving average of the weights, with this momentum (such as 0.999)")
+    group.add_argument("--early-stopping", type=number(int, 1), metavar="N",
+                       help="end after N epochs without a better validation PSNR")
+    group.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="Keras' own")
     group.add_argument("--weightnorm", action=argparse.BooleanOptionalAction, default=False,
                        help="Adam with weight normalization")
     group.add_argument("--num-init-batches", type=number(int, 0), default=0, metavar="N",
@@ -116,6 +128,8 @@ def _add_training_options(group):
 
 
 def _add_saving_options(group):
+    add_log_options(group)
+    add_keeping_options(group)
     group.add_argument("--save-best-models-only", action="store_true", help="save a model only if it is the best")
     group.add_argument("--save-models-after-epoch", type=number(int, 0), default=0, metavar="N",
                        help="save no models up to this epoch")
@@ -128,10 +142,17 @@ def parse_args(argv=None):
     p = parser()
     typed = typed_options(p, argv)
     if "resume" in typed:
-        return resume_args(p, typed, (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch"))
+        args = resume_args(p, typed, RESUMABLE)
+        _check_validation(p, args)
+        return args
+    if "accept_changes" in typed:
+        p.error("--accept-changes belongs to --resume")
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
     check_scale(p, args.model, args.scale)
+    _check_validation(p, args)
+    if args.weightnorm and args.optimizer != "adam":
+        p.error(f"--optimizer {args.optimizer} has no weight normalization: add --no-weightnorm")
     if args.num_init_batches and not args.weightnorm:
         p.error("--num-init-batches belongs to weight normalization: add --weightnorm")
     if args.num_init_batches and args.pretrained_model:
@@ -146,12 +167,24 @@ def parse_args(argv=None):
     return args
 
 
+def _check_validation(p, args):
+    """Ends the program where an option needs the validation that --no-validation leaves out."""
+    needing = {"--benchmark": args.benchmark, "--save-best-models-only": args.save_best_models_only,
+               "--early-stopping": args.early_stopping, "--validation-images": args.validation_images,
+               "--validation-dataset": args.validation_dataset}
+    for option, value in needing.items():
+        if args.no_validation and value:
+            p.error(f"--no-validation leaves nothing for {option}: give only one of them")
+    if args.save_every > 1 and (args.save_best_models_only or args.benchmark):
+        p.error("--save-every does not go with --save-best-models-only and --benchmark, which saves the best only")
+
+
 def main(args):
     """Trains a network and returns the exit code."""
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
-    from data import find_training_pairs
+    from data import array_list, find_training_pairs
     from datasets.degraded import find_downgrade
     from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
@@ -160,17 +193,27 @@ def main(args):
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
     train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
-                                                   args.validation_images, args.validation_dataset)
+                                                   args.validation_images, args.validation_dataset,
+                                                   validation=not args.no_validation)
     sequence, validate = _data(args, train_pairs, valid_pairs)
     inference_model, network, schedule = build(args)
-    workspace, progress = _resume(args, network) if args.resume else _begin(args, inference_model, network, sequence)
+    inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
+              "options": fixed_options(parser(), args, RESUMABLE)}
+    workspace, progress = (_resume(args, network, inputs) if args.resume
+                           else _begin(args, inference_model, network, sequence, inputs))
     run = PixelTraining(
         network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
         log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
-        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
-        save_best_only=args.save_best_models_only or args.benchmark, save_after_epoch=args.save_models_after_epoch,
+        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, early_stopping=args.early_stopping,
+        log_steps=args.log_steps, log_interval=args.log_interval,
+        keeping={"best_only": args.save_best_models_only or args.benchmark, "after_epoch": args.save_models_after_epoch,
+                 "every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --learning-rate or --global-clipnorm may help")
-    return run.to_the_end("python train.py --resume")
+    print_start(run, workspace.logs_dir)
+    code = run.to_the_end("python train.py --resume")
+    if code == 0:
+        print_end(run, evaluation_options(parser(), args))
+    return code
 
 
 def build(args):
@@ -185,8 +228,8 @@ def build(args):
         args.model, args.scale, precision=args.precision, padding=args.padding, num_filters=args.num_filters,
         num_res_blocks=args.num_res_blocks, res_block_expansion=args.res_expansion, res_block_scaling=args.res_scaling)
     compile_model(
-        network, schedule, loss=args.loss, weightnorm=args.weightnorm, ema=args.ema,
-        gradient_accumulation=args.gradient_accumulation,
+        network, schedule, loss=args.loss, optimizer=args.optimizer, weightnorm=args.weightnorm,
+        ema=args.ema, gradient_accumulation=args.gradient_accumulation,
         steps_done=args.initial_epoch * args.iterations_per_epoch, clipnorm=args.clipnorm,
         global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue)
     return inference_model, network, schedule
@@ -197,6 +240,8 @@ def _data(args, train_pairs, valid_pairs):
     from training.pixelwise import FullSizeValidation, PatchValidation
 
     sequence = _sequence(args, "train", train_pairs, args.training_images, "--training-images")
+    if args.no_validation:
+        return sequence, None
     if args.benchmark:
         return sequence, FullSizeValidation(valid_pairs)
     return sequence, PatchValidation(_sequence(args, "valid", valid_pairs, args.validation_images,
@@ -209,35 +254,38 @@ def _sequence(args, subset, pairs, typed_ids, option, num_batches=None):
 
     advice = f"leave them out of {option} or choose a smaller --patch-size" if typed_ids else None
     stream = patch_stream(pairs, args.scale, subset, batch_size=args.batch_size, patch_size=args.patch_size,
-                          seed=args.seed, advice=advice)
+                          seed=args.seed, augment=not args.no_augmentation, advice=advice)
     return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
-def _begin(args, inference_model, network, sequence):
+def _begin(args, inference_model, network, sequence, inputs):
     """Gives the network its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
+    from super_resolution.loading import model_path
     from training.networks import copy_pretrained, initialize
     from training.workspace import Progress, Workspace, load_optimizer_of
 
     if args.print_model_summary:
         network.summary()
     if args.pretrained_model:
-        copy_pretrained(args.pretrained_model, network)
+        copy_pretrained(model_path(args.pretrained_model, None), network)
         if args.initial_epoch:
-            cause = load_optimizer_of(args.pretrained_model, network)
+            cause = load_optimizer_of(model_path(args.pretrained_model, None), network)
             print(f"starts with a fresh optimizer: {cause}" if cause
                   else "goes on with the optimizer's state of its run")
     if args.num_init_batches:
         initialize(network, inference_model, [sequence[i][0] for i in range(args.num_init_batches)])
     workspace = Workspace.create(args.outdir, args_lines(parser(), args))
     print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
-    return workspace, Progress(epoch=args.initial_epoch)
+    return workspace, Progress(epoch=args.initial_epoch, inputs=inputs)
 
 
-def _resume(args, network):
+def _resume(args, network, inputs):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.workspace import network_variables, open_run
 
-    return open_run(args.resume, network_variables(network), args.epochs, advice="give more with --epochs")
+    return open_run(args.resume, network_variables(network), args.epochs,
+                    advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
+                    changes_advice="undo that, or go on all the same with --accept-changes")
 
 
 if __name__ == "__main__":

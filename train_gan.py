@@ -13,19 +13,27 @@ from choices import CONTENT_LOSSES, GENERATORS
 from command_line import (
     RESUME_OPTIONS,
     add_device_options,
+    add_keeping_options,
+    add_log_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
     args_lines,
     check_scale,
+    evaluation_options,
+    fixed_options,
+    model_file,
     number,
     prepare_backend,
+    print_end,
+    print_start,
     resume_args,
     run,
     script_parser,
     typed_options,
 )
 
+RESUMABLE = (*RESUME_OPTIONS, "vgg_weights")
 DISCRIMINATOR_STRIDE = 16  # of its convolutions together
 
 
@@ -45,8 +53,9 @@ def parser():
     networks.add_argument("--num-res-blocks", type=number(int, 1), default=16, metavar="N", help="of the generator")
     networks.add_argument("--discriminator-filters", type=number(int, 1), default=64, metavar="N",
                           help="filters of its first layer; the last have 8 times as many")
-    networks.add_argument("--pretrained-model", type=Path, metavar="FILE",
-                          help="start with the weights of this generator, trained with a pixel-wise loss")
+    networks.add_argument("--pretrained-model", type=model_file, metavar="FILE",
+                          help="start with the weights of this generator, trained with a pixel-wise loss: a file, "
+                               "or the name of a shipped one")
     networks.add_argument("--print-model-summary", action="store_true", help="print the layers")
 
     training = p.add_argument_group("training")
@@ -55,7 +64,7 @@ def parser():
     training.add_argument("--batch-size", type=number(int, 1), default=16, metavar="N", help="patches in a batch")
     training.add_argument("--content-loss", choices=CONTENT_LOSSES, default="vgg54",
                           help="the VGG19 features in which images are compared")
-    training.add_argument("--vgg-weights", default="imagenet", metavar="FILE",
+    training.add_argument("--vgg-weights", type=_vgg_weights, default="imagenet", metavar="FILE",
                           help="imagenet (Keras downloads them) or a VGG19 file of Keras (.h5)")
     for name in ("generator", "discriminator"):
         training.add_argument(f"--{name}-learning-rate", type=number(float, 0, exclusive=True), default=1e-4,
@@ -65,9 +74,20 @@ def parser():
                           help="factor after every step size")
     training.add_argument("--label-noise", type=number(float, 0, 0.5), default=0.05, metavar="F",
                           help="labels are drawn from [1 - F, 1] for real images, from [0, F] for fakes")
+    training.add_argument("--ema", type=number(float, 0, 1), metavar="F",
+                          help="validate and save a moving average of the generator's weights, with this momentum "
+                               "(such as 0.999)")
     add_precision_option(training)
+    saving = p.add_argument_group("saving")
+    add_log_options(saving)
+    add_keeping_options(saving)
     add_device_options(p)
     return p
+
+
+def _vgg_weights(text):
+    """Parses 'imagenet', or the path of a file."""
+    return text if text == "imagenet" else Path(text)
 
 
 def parse_args(argv=None):
@@ -75,7 +95,9 @@ def parse_args(argv=None):
     p = parser()
     typed = typed_options(p, argv)
     if "resume" in typed:
-        return resume_args(p, typed, (*RESUME_OPTIONS, "vgg_weights"))
+        return resume_args(p, typed, RESUMABLE)
+    if "accept_changes" in typed:
+        p.error("--accept-changes belongs to --resume")
     args = p.parse_args(argv)
     check_scale(p, args.generator, args.scale)
     if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
@@ -89,7 +111,7 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     import keras
 
-    from data import find_training_pairs
+    from data import array_list, find_training_pairs
     from datasets.degraded import find_downgrade
     from training.gan import GANTraining
     from training.interrupts import Interrupts
@@ -102,15 +124,22 @@ def main(args):
     sequence = _sequence(args, train_pairs)
     inference_model, *steps, learning_rates = _build(args)
     validate = _validation(args, steps[0], valid_pairs)
-    workspace, progress = _resume(args, *steps) if args.resume else _begin(args, *steps)
+    inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
+              "options": fixed_options(parser(), args, RESUMABLE)}
+    workspace, progress = _resume(args, *steps, inputs) if args.resume else _begin(args, *steps, inputs)
     run = GANTraining(
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
         workspace=workspace, progress=progress,
         log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
-        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch,
+        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, log_steps=args.log_steps,
+        log_interval=args.log_interval, keeping={"every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --generator-learning-rate or --discriminator-learning-rate may help",
         won_advice="try a lower --discriminator-learning-rate or more --label-noise")
-    return run.to_the_end("python train_gan.py --resume")
+    print_start(run, workspace.logs_dir)
+    code = run.to_the_end("python train_gan.py --resume")
+    if code == 0:
+        print_end(run, evaluation_options(parser(), args))
+    return code
 
 
 def _build(args):
@@ -128,7 +157,7 @@ def _build(args):
         hr_patch_size=args.hr_patch_size, discriminator_filters=args.discriminator_filters, precision=args.precision)
     with computing_in(args.precision):
         features = _features(args, args.content_loss)
-    return inference_model, *compile_gan(generator, judge, features, learning_rates), learning_rates
+    return inference_model, *compile_gan(generator, judge, features, learning_rates, args.ema), learning_rates
 
 
 def _features(args, name):
@@ -138,8 +167,9 @@ def _features(args, name):
     return load_features(name, args.vgg_weights, advice="give its path with --vgg-weights")
 
 
-def _begin(args, generator_step, discriminator_step):
+def _begin(args, generator_step, discriminator_step, inputs):
     """Gives the generator its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
+    from super_resolution.loading import model_path
     from training.networks import copy_pretrained
     from training.workspace import Progress, Workspace
 
@@ -148,19 +178,20 @@ def _begin(args, generator_step, discriminator_step):
         generator.summary()
         discriminator_step.discriminator.summary()
     if args.pretrained_model:
-        copy_pretrained(args.pretrained_model, generator)
+        copy_pretrained(model_path(args.pretrained_model, None), generator)
     workspace = Workspace.create(args.outdir, args_lines(parser(), args))
     print(f"{workspace.folder}: {generator.name} x{args.scale}, {generator.count_params():,} parameters")
-    return workspace, Progress()
+    return workspace, Progress(inputs=inputs)
 
 
-def _resume(args, generator_step, discriminator_step):
+def _resume(args, generator_step, discriminator_step, inputs):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.gan import gan_variables
     from training.workspace import open_run
 
     return open_run(args.resume, gan_variables(generator_step, discriminator_step), args.epochs,
-                    advice="give more with --epochs")
+                    advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
+                    changes_advice="undo that, or go on all the same with --accept-changes")
 
 
 def _sequence(args, pairs):
@@ -169,7 +200,8 @@ def _sequence(args, pairs):
 
     advice = "leave them out of --training-images or choose a smaller --hr-patch-size" if args.training_images else None
     stream = patch_stream(pairs, args.scale, "train", batch_size=args.batch_size,
-                          patch_size=args.hr_patch_size // args.scale, seed=args.seed, advice=advice)
+                          patch_size=args.hr_patch_size // args.scale, seed=args.seed,
+                          augment=not args.no_augmentation, advice=advice)
     return PatchSequence(stream, None, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 

@@ -28,6 +28,11 @@ class DegradedPair(NamedTuple):
         return self.hr.path.parent
 
     @property
+    def paths(self):
+        """The files of its arrays."""
+        return (self.hr.path,)
+
+    @property
     def lr_shape(self):
         """Shape (H, W, 3) of the low-resolution image."""
         height, width, channels = self.hr.shape

@@ -33,8 +33,8 @@ class StoredImage(NamedTuple):
 class ImagePair(NamedTuple):
     """One image in high and in low resolution, both stored.
 
-    Whatever trains or validates asks a pair only for `name`, `folder`, `lr_shape`, `load` and `crop`, so that another
-    class with these can make its low resolution itself.
+    Whatever trains or validates asks a pair only for `name`, `folder`, `paths`, `lr_shape`, `load` and `crop`, so that
+    another class with these can make its low resolution itself.
 
     Attributes:
         name: the image's id, which is the name of its files, such as '0801'.
@@ -48,6 +48,11 @@ class ImagePair(NamedTuple):
     def folder(self):
         """The folder that messages name."""
         return self.hr.path.parent
+
+    @property
+    def paths(self):
+        """The files of its arrays."""
+        return self.hr.path, self.lr.path
 
     @property
     def lr_shape(self):

@@ -1,8 +1,10 @@
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -195,7 +197,32 @@ def test_args_txt_keeps_every_name(tmp_path, name):
 
     args = train.parse_args(["--dataset", name])
     write_text(tmp_path / "args.txt", "".join(f"{line}\n" for line in args_lines(train.parser(), args)))
-    assert str(train.parse_args(["--resume", str(tmp_path)]).dataset) == name
+    assert train.parse_args(["--resume", str(tmp_path)]).dataset == Path.cwd() / name
+
+
+def test_args_txt_keeps_paths_that_work_from_another_folder(tmp_path, monkeypatch):
+    import train_gan
+
+    args = train_gan.parse_args(["-d", "bin", "--vgg-weights", "vgg.h5", "--pretrained-model", "a.keras"])
+    lines = args_lines(train_gan.parser(), args)
+    assert {f"--dataset={Path.cwd() / 'bin'}", f"--vgg-weights={Path.cwd() / 'vgg.h5'}",
+            f"--pretrained-model={Path.cwd() / 'a.keras'}"} < set(lines)
+    lines = args_lines(train_gan.parser(), train_gan.parse_args(["--pretrained-model", "wdsr-b-8-x4"]))
+    assert {"--pretrained-model=wdsr-b-8-x4", "--vgg-weights=imagenet"} < set(lines)
+
+
+@pytest.mark.parametrize(("script", "argv"), [
+    ("train", ["--ephocs", "3"]), ("train_gan", ["--learning-rate", "1"]), ("demo", ["--modle", "a.keras"]),
+    ("evaluate", ["-i", "models", "--benchmark"]), ("convert", ["numpi", "-i", "a", "-o", "b"])])
+def test_a_mistyped_option_is_one_line_that_points_to_the_help(script, argv, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [f"{script}.py"])
+    module = __import__(script)
+    with pytest.raises(SystemExit) as error:
+        module.parse_args(argv) if hasattr(module, "parse_args") else module.parser().parse_args(argv)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert error.value.code == 2
+    assert re.match(rf"{script}.py: error: .*{argv[-2] if script != 'convert' else argv[0]}", line) or argv[-1] in line
+    assert line.endswith(f"(python {script}.py -h shows what there is)")
 
 
 def test_a_line_break_in_a_name_is_refused_by_args_txt():

@@ -232,6 +232,7 @@ def test_small_images_are_left_out_with_a_line_or_refused_with_the_advice(pairs,
 
 def test_the_training_set_alone_is_augmented(pairs):
     sizes = {"batch_size": 4, "patch_size": 9, "seed": 0}
+    assert not patch_stream(pairs, 3, "train", augment=False, **sizes).augment
     assert [patch_stream(pairs, 3, subset, **sizes).augment for subset in ("train", "valid")] == [True, False]
 
 

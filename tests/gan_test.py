@@ -26,6 +26,7 @@ from tests.runs import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
 from training.gan import GANTraining, label_entropy
 from training.perceptual import load_features
+from training.workspace import Workspace, read_state
 
 GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
               "edsr-gen": functools.partial(edsr, 4, 4, 1, tanh_activation=True)}
@@ -367,6 +368,24 @@ def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, whole, run_mai
     assert f"stopped after step 2 of epoch 2; go on with\n    python train_gan.py --resume {run}" in out
     assert run_main(train_gan, "--resume", run)[0] == 0
     assert_same_outcome(run, whole, "losses.csv")
+
+
+def test_the_moving_average_of_the_generator_is_saved_and_the_best_model_named(train_tiny):
+    (_, out, _), run = train_tiny("--ema", 0.5, "--log-steps", 2, "--keep-last", 1)
+    distances = {int(row["epoch"]): float(row["val_vgg54"]) for row in losses(run)}
+    best = run / "models" / f"generator-epoch-{min(distances, key=distances.get):03d}.keras"
+    assert f"best model: {best}\n" in out
+    assert sorted((run / "models").iterdir()) == sorted({best, run / "models" / "generator-epoch-002.keras"})
+    arrays, _ = read_state(Workspace(run).state_path)
+    averages = [array for name, array in sorted(arrays.items())
+                if name.startswith("generator_optimizer/") and name.endswith("average")]
+    saved = weights.load(run / "models" / "generator-epoch-002.keras").trainable_variables
+    trained = [array for name, array in sorted(arrays.items())
+               if name.startswith("generator/") and "moving" not in name and "seed" not in name]
+    assert len(saved) == len(averages) == len(trained)
+    assert all(np.array_equal(to_numpy(variable), average) for variable, average in zip(saved, averages, strict=True))
+    assert not any(np.array_equal(*arrays) for arrays in zip(averages, trained, strict=True))
+    assert (run / "history-steps.csv").read_text().splitlines()[3].startswith("6,2,")
 
 
 # -- VGG weights

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from datasets.workers import WorkerPool
 from tests.conftest import ROOT, assert_one_line_error, run_quietly
 from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
 from training.interrupts import Interrupted, Interrupts
-from training.workspace import Progress, Workspace, read_state
+from training.loop import Training
+from training.workspace import Progress, Workspace, input_changes, read_state
 
 TINY = ["--profile", "wdsr-b-8", "--num-filters", "5", "--num-res-blocks", "1", "--patch-size", "12",
-        "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1"]
+        "--batch-size", "4", "--validation-steps", "2", "--learning-rate-step-size", "1", "--log-steps", "3"]
 
 
 def command(dataset, outdir, *argv):
@@ -156,6 +158,68 @@ def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(tra
     assert multiprocessing.active_children() == []
     assert run_main(train, "--resume", run)[0] == 0
     assert_same_outcome(run, whole_run(2))
+
+
+def test_a_run_goes_on_with_changed_data_or_options_only_where_that_is_accepted(one_epoch, dataset, run_main, tmp_path):
+    moved = shutil.copytree(dataset, tmp_path / "moved")  # with the times
+    arrays = [f"DIV2K_train_HR/{number:04d}.npy" for number in (1, 2)]
+    os.utime(moved / arrays[0])
+    resume = "--resume", one_epoch, "--epochs", 2, "--dataset", moved
+    assert_one_line_error(run_main(train, *resume), one_epoch, "--accept-changes",
+                          f"1 arrays for train have another size or time, such as {arrays[0]}")
+    shutil.copystat(dataset / arrays[0], moved / arrays[0])
+    args = (one_epoch / "args.txt").read_text()
+    (one_epoch / "args.txt").write_text(args.replace("--learning-rate=0.001", "--learning-rate=0.01"))
+    assert_one_line_error(run_main(train, *resume), "args.txt has --learning-rate=0.01 in place of the default")
+    code, out, _ = run_main(train, *resume, "--accept-changes")
+    assert code == 0
+    assert f"{one_epoch}: args.txt has --learning-rate=0.01" in out
+    assert "--learning-rate=0.01" in progress_of(one_epoch).inputs["options"]
+
+
+@pytest.mark.slow
+def test_another_epoch_on_a_data_set_that_was_moved_equals_both_at_once(one_epoch, whole_run, dataset, run_main,
+                                                                        tmp_path):
+    moved = shutil.copytree(dataset, tmp_path / "moved")
+    assert run_main(train, "--resume", one_epoch, "--epochs", 2, "--dataset", moved)[0] == 0
+    assert_same_outcome(one_epoch, whole_run(2))
+
+
+@pytest.mark.parametrize(("before", "now", "text"), [
+    ({"train": {"a": [1, 1], "b": [1, 1]}}, {"train": {"b": [1, 1]}}, "1 arrays for train are gone, such as a"),
+    ({"train": {}}, {"train": {"b": [1, 1], "c": [1, 1]}}, "2 arrays for train are new, such as b"),
+    ({"valid": {"b": [1, 1]}}, {"valid": {"b": [1, 2]}}, "1 arrays for valid have another size or time, such as b"),
+    ({"options": ["--a=1"]}, {"options": ["--a=2"]}, "args.txt has --a=2 in place of --a=1")])
+def test_what_has_changed_is_named(before, now, text):
+    nothing = {"train": {}, "valid": {}, "options": []}
+    assert input_changes(nothing | before, nothing | now) == [text]
+    assert input_changes(nothing | now, nothing | now) == []
+    assert input_changes({}, nothing | now) == []  # the state of an earlier version
+
+
+def test_a_run_that_is_being_trained_cannot_be_resumed_beside(one_epoch, run_main):
+    workspace = Workspace(one_epoch)
+    workspace.lock()
+    assert_one_line_error(run_main(train, "--resume", one_epoch, "--epochs", 2), one_epoch,
+                          "is being trained by another process")
+    workspace.unlock()
+
+
+def test_tensorboard_gets_an_epoch_before_the_state_counts_it(monkeypatch):
+    written = []
+    run = Training.__new__(Training)
+    run.progress, run.iterations_per_epoch, run.epochs = Progress(step=1), 1, 1
+    run.super_resolve = run.inference_model = None
+    run.interrupts = run.sequence = SimpleNamespace(batch_size=1, check=lambda: None)
+    run.finish_epoch = lambda epoch: {"loss": 1.0}
+    run.checkpoints = run.workspace = SimpleNamespace(save=lambda *_: None, write_history=lambda *_: None,
+                                                      state_path="state")
+    run.history_file, run.variables = "", dict
+    run.log = SimpleNamespace(write=lambda epoch, *_: written.append(("log", epoch)))
+    monkeypatch.setattr("training.loop.save_state",
+                        lambda path, variables, progress: written.append((path, progress.epoch)))
+    run._run_epoch(0)
+    assert written == [("log", 1), ("state", 1)]
 
 
 @pytest.mark.slow

@@ -37,6 +37,9 @@ def progress_of(run):
 def assert_same_outcome(run, expected, history="history.csv"):
     """Asserts that two runs have the same history and the same state, bit for bit."""
     assert (run / history).read_text() == (expected / history).read_text()
+    steps = [folder / "history-steps.csv" for folder in (run, expected)]
+    assert steps[0].is_file() == steps[1].is_file()
+    assert not steps[0].is_file() or steps[0].read_text() == steps[1].read_text()
     (ours, our_progress), (theirs, their_progress) = (read_state(Workspace(r).state_path) for r in (run, expected))
     assert our_progress == their_progress
     assert set(ours) == set(theirs)

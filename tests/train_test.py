@@ -1,5 +1,6 @@
 import csv
 import math
+import re
 import shutil
 
 import keras
@@ -10,6 +11,10 @@ import train
 from command_line import args_lines
 from model import wdsr_b
 from tests.conftest import assert_one_line_error, make_photo, run_quietly, to_numpy
+from training.checkpoints import Checkpoints
+from training.logs import StepLog
+from training.loop import Training
+from training.workspace import Progress, Workspace
 
 TINY = ["--num-filters", 5, "--num-res-blocks", 1, "--patch-size", 12, "--batch-size", 4, "--iterations-per-epoch", 3,
         "--validation-steps", 2, "--epochs", 2]
@@ -36,7 +41,11 @@ def tiny_run(dataset, tmp_path_factory):
 
 
 def history(run):
-    with open(run / "history.csv", encoding="utf-8", newline="") as file:
+    return rows_of(run / "history.csv")
+
+
+def rows_of(path):
+    with open(path, encoding="utf-8", newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
@@ -92,6 +101,11 @@ def test_defaults_without_a_profile_are_those_of_the_original():
     (["--num-init-batches", "2"], "add --weightnorm"),
     (["--weightnorm", "--num-init-batches", "2", "--pretrained-model", "a.keras"], "give only one"),
     (["--initial-epoch", "300"], "leaves nothing to do"),
+    (["--no-validation", "--benchmark"], "--no-validation leaves nothing for --benchmark"),
+    (["--no-validation", "--save-best-models-only"], "--no-validation leaves nothing for --save-best-models-only"),
+    (["--no-validation", "--early-stopping", "3"], "--no-validation leaves nothing for --early-stopping"),
+    (["--profile", "wdsr-b-8", "--optimizer", "adamw"], "--optimizer adamw has no weight normalization"),
+    (["--save-every", "5", "--benchmark"], "--save-every does not go with"),
     (["--gradient-accumulation", "3"], "--gradient-accumulation 3 is not allowed: give a divisor of"),
 ])
 def test_options_that_contradict_each_other_are_refused(argv, message, capsys):
@@ -210,6 +224,94 @@ def test_benchmark_validates_as_evaluate_does_and_saves_the_best(train_tiny, run
     assert f"Best PSNR = {best:.4f} for model {checkpoints(run)[-1]}" in out
 
 
+def test_a_run_without_validation_has_no_figures_of_it_and_names_the_last_model(train_tiny):
+    (code, out, _), run = train_tiny("--no-validation", "--optimizer", "lamb", "--no-augmentation")
+    assert code == 0
+    assert [path.name for path in checkpoints(run)] == ["epoch-001.keras", "epoch-002.keras"]
+    assert list(history(run)[0]) == ["epoch", "loss", "psnr", "learning_rate"]
+    assert "images: 6 for training, none for validation" in out
+    assert f"last model: {checkpoints(run)[-1]}\n" in out
+    assert "best" not in out
+
+
+def test_a_run_says_what_it_does_and_what_can_be_done_next(train_tiny, dataset):
+    (_, out, _), run = train_tiny("--log-interval", 0, "--log-steps", 2)
+    assert f"images: 6 for training, 2 for validation\nfigures: tensorboard --logdir {run / 'logs'}\n" in out
+    lines = [line for line in out.splitlines() if re.fullmatch(
+        r"epoch [12]/2, step [123]/3 - loss: [0-9.]+ - [0-9]+ images/s, [0-9]+h[0-9]{2}m left", line)]
+    assert len(lines) == 6
+    assert [row["step"] for row in rows_of(run / "history-steps.csv")] == [2, 4, 6]
+    assert sum(row["loss"] for row in rows_of(run / "history-steps.csv")) / 3 == pytest.approx(
+        sum(row["loss"] for row in history(run)) / 2, rel=1e-4)
+    best = max(history(run), key=lambda row: row["val_psnr"])
+    model = checkpoints(run)[int(best["epoch"]) - 1]
+    assert out.splitlines()[-2:] == [f"    python evaluate.py --dataset={dataset} -i {model}",
+                                     f"    python demo.py -i ./photos -m {model}"]
+    assert f"best model: {model}\n" in out
+
+
+def test_figures_of_every_n_steps_are_means_over_these_steps(tmp_path):
+    run = Training.__new__(Training)  # what keeps these figures, without networks
+    run.iterations_per_epoch, run.schedule, run.progress = 3, lambda step: 0.1 * step, Progress()
+    losses = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+
+    def run_steps(epoch):
+        for step in range(1, 4):
+            if run.is_row_due(epoch, step):
+                run.record(epoch, step, {"loss": sum(losses[3 * epoch:3 * epoch + step])})
+        run.end_steps({"loss": sum(losses[3 * epoch:3 * epoch + 3])})
+
+    for epoch in (0, 1, 1):  # the state after the first epoch is gone on with
+        run.step_log = StepLog(Workspace(tmp_path), 2)
+        run.step_log.begin(3 * epoch)
+        if epoch == 0:
+            run_steps(0)
+            after_first = dict(run.progress.logged)
+        else:
+            run.progress.logged = after_first
+            run_steps(1)
+        rows = rows_of(tmp_path / "history-steps.csv")
+        expected = [(2, 1, 1.5, 0.1), (4, 2, 6.0, 0.3), (6, 2, 24.0, 0.5)][:3 if epoch else 1]
+        assert [tuple(row.values()) for row in rows] == [pytest.approx(row) for row in expected]
+    contents = {path.read_bytes().count(b"steps/loss") for path in (tmp_path / "logs" / "steps").iterdir()}
+    assert contents == {1, 2}
+
+
+def test_early_stopping_keeps_the_best_model_and_is_resumed(train_tiny, run_main, monkeypatch):
+    psnrs = [20.0, 22.0, 21.0, 21.5, 21.0, 20.0, 20.0]
+    monkeypatch.setattr("training.pixelwise.PatchValidation.__call__",
+                        lambda self, run: {"val_psnr": psnrs[run.progress.epoch]})
+    (code, out, _), run = train_tiny("--iterations-per-epoch", 1, "--early-stopping", 2, "--keep-last", 1,
+                                     "--epochs", 9)
+    assert code == 0
+    assert "stopped early: no better PSNR in the last 2 epochs" in out
+    assert [path.name for path in checkpoints(run)] == ["epoch-002-psnr-22.0000.keras", "epoch-004-psnr-21.5000.keras"]
+    assert f"best model: {checkpoints(run)[0]}\nlast model: {checkpoints(run)[1]}\n" in out
+    assert len(history(run)) == 4
+    code, out, _ = run_main(train, "--resume", run)
+    assert (code, len(history(run))) == (0, 4)
+    code, out, _ = run_main(train, "--resume", run, "--early-stopping", 3)
+    assert (code, len(history(run))) == (0, 5)
+
+
+@pytest.mark.parametrize(("options", "kept"), [
+    ({}, [1, 2, 3, 4, 5, 6, 7]), ({"keep_last": 2}, [3, 6, 7]), ({"every": 3}, [3, 6, 7]),
+    ({"every": 2}, [2, 3, 4, 6, 7]), ({"every": 2, "keep_last": 1}, [3, 7]),
+    ({"best_only": True}, [1, 3]), ({"best_only": True, "keep_last": 1}, [3]),
+    ({"after_epoch": 5}, [6, 7]), ({"best_only": True, "after_epoch": 1}, [3])])
+@pytest.mark.parametrize("lower", [False, True])
+def test_which_models_are_kept_follows_from_the_history(tmp_path, monkeypatch, options, kept, lower):
+    monkeypatch.setattr("training.checkpoints.weights.save", lambda model, path: path.write_text(""))
+    checkpoints = Checkpoints(tmp_path, lambda row: f"{row['epoch']}", "figure", last_epoch=7, lower_is_better=lower,
+                              **options)
+    rows = [{"epoch": i + 1, "figure": -value if lower else value} for i, value in enumerate((4, 3, 9, 5, 9, 6, 7))]
+    for i in range(7):
+        checkpoints.save(None, rows[:i + 1])
+    assert sorted(int(path.name) for path in tmp_path.iterdir()) == kept
+    assert checkpoints.best(rows).name == ("3" if 3 in kept else "7")
+    assert checkpoints.last(rows).name == str(kept[-1])
+
+
 def test_the_schedule_is_what_the_options_say():
     def rates(*argv):
         argv = ["--num-filters", "4", "--num-res-blocks", "1", "--iterations-per-epoch", "3", "--learning-rate", "0.01",
@@ -268,6 +370,14 @@ def test_a_pretrained_model_of_another_scale_hands_on_its_weights(train_tiny, tm
         assert ours == pytest.approx(theirs, abs=1e-6)
 
 
+def test_the_name_of_a_shipped_model_is_a_pretrained_model(train_tiny, monkeypatch):
+    monkeypatch.setattr(Training, "to_the_end", lambda *_: 1)
+    argv = ["--profile", "wdsr-b-8", "--num-filters", 32, "--num-res-blocks", 8, "--pretrained-model"]
+    (_, out, _), _ = train_tiny(*argv, "wdsr-b-8-x2")
+    assert re.search(r"wdsr-b-8-x2.keras: copied the weights of \d+ layers\n", out)
+    assert_one_line_error(train_tiny(*argv, "wdsr-c")[0], "wdsr-c is none of the shipped models: choose ")
+
+
 def test_small_images_are_left_out_with_a_line_and_named_when_typed(train_tiny):
     (code, out, _), _ = train_tiny("--patch-size", 30, "--epochs", 1)  # one LR image is 27 pixels wide
     assert code == 0
@@ -281,7 +391,18 @@ def test_small_images_are_left_out_with_a_line_and_named_when_typed(train_tiny):
 def test_resume_takes_no_option_that_would_change_the_run(tmp_path, typed, capsys):
     with pytest.raises(SystemExit):
         train.parse_args(["--resume", str(tmp_path), *typed])
-    assert f"{typed[0]} cannot be changed with --resume" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"{typed[0]} cannot be changed with --resume" in message
+    assert f"--pretrained-model FILE --initial-epoch N {' '.join(typed)}" in message
+
+
+def test_resume_with_another_learning_rate_names_the_way_that_works(tiny_run, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--resume", str(tiny_run), "--learning-rate", "0.01"])
+    way = f"--pretrained-model {checkpoints(tiny_run)[-1]} --initial-epoch 2 --learning-rate 0.01"
+    assert way in capsys.readouterr().err
+    args = train.parse_args(way.split())
+    assert (args.initial_epoch, args.learning_rate) == (2, 0.01)
 
 
 def test_resume_names_what_is_missing(tiny_run, run_main, tmp_path, capsys):

@@ -1,17 +1,16 @@
 """Adversarial training of a generator, as SRGAN."""
 
+import contextlib
 import math
 import sys
 
 import keras
 import numpy as np
 
-import weights
 from model import build_network, discriminator
 from training.adversarial import DiscriminatorStep, GeneratorStep
-from training.logs import step_bar
 from training.loop import Training
-from training.networks import computing_in, jit_compile
+from training.networks import averaged_weights, computing_in, jit_compile
 
 # The discriminator has nothing left to learn once its loss is no further than this above the least possible one.
 WON = 0.02
@@ -37,7 +36,7 @@ def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_si
     return inference_model, generator, judge
 
 
-def compile_gan(generator, judge, features, learning_rates):
+def compile_gan(generator, judge, features, learning_rates, ema=None):
     """Returns the compiled `GeneratorStep` and `DiscriminatorStep`, with all variables of their optimizers.
 
     Args:
@@ -45,11 +44,14 @@ def compile_gan(generator, judge, features, learning_rates):
         judge: the discriminator.
         features: VGG19 network of the content loss.
         learning_rates: schedule of 'generator' and of 'discriminator', functions of the step.
+        ema: momentum of the moving average of the generator's weights, None for no average.
     """
+    averages = {} if ema is None else {"generator": {"use_ema": True, "ema_momentum": ema}}
     steps = {"generator": GeneratorStep(generator, judge, features),
              "discriminator": DiscriminatorStep(generator, judge)}
     for name, step in steps.items():
-        step.compile(keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam"), jit_compile=jit_compile())
+        adam = keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam", **averages.get(name, {}))
+        step.compile(adam, jit_compile=jit_compile())
         step.optimizer.build(step.trainable_variables)
     return steps["generator"], steps["discriminator"]
 
@@ -79,6 +81,10 @@ class GANTraining(Training):
     """
 
     history_file = "losses.csv"
+    learning_rate_name = "generator_learning_rate"
+    figure = "val_vgg54"
+    lower_is_better = True
+
     def __init__(self, generator_step, discriminator_step, inference_model, sequence, validate, learning_rates, *,
                  label_noise, seed, won_advice="try a lower learning rate of the discriminator", **kwargs):
         super().__init__(inference_model, sequence, learning_rates["generator"], **kwargs)
@@ -97,14 +103,14 @@ class GANTraining(Training):
         first, count = self.progress.step, self.iterations_per_epoch
         number = epoch * count + first
         self.sequence.window(number, count - first)
-        with step_bar(self, epoch, first) as bar:
+        with contextlib.closing(self.step_meter(epoch, first)) as meter:
             for i in range(count - first):
                 figures = self.step(*self.sequence[i], number + i)
                 self._add(figures, epoch, first + i + 1)
-                bar.set_postfix_str(f"loss {figures['generator_loss']:.4f}", refresh=False)
-                bar.update(self.sequence.batch_size)
+                meter.advance(figures["generator_loss"])
                 if first + i + 1 < count:  # at the end of the epoch the loop itself looks for a signal
                     self.check()
+        self.end_steps(self.progress.train_logs)
 
     def step(self, lr, hr, number):
         """Does a step of the discriminator and one of the generator; returns their figures.
@@ -121,14 +127,17 @@ class GANTraining(Training):
         return {name: float(logs[name]) for name in GeneratorStep.FIGURES + DiscriminatorStep.FIGURES}
 
     def finish_epoch(self, epoch):
-        self.inference_model.set_weights(self.generator_step.generator.get_weights())
+        with averaged_weights(self.generator_step):
+            self.inference_model.set_weights(self.generator_step.generator.get_weights())
         logs = {name: total / self.iterations_per_epoch for name, total in self.progress.train_logs.items()}
         logs |= self.validate(self.super_resolve, self.interrupts.watched)
-        weights.save(self.inference_model, self.workspace.models_dir / f"generator-epoch-{epoch + 1:03d}.keras")
         self._warn(logs["discriminator_loss_real"] + logs["discriminator_loss_fake"])
         step = epoch * self.iterations_per_epoch
         return logs | {f"{name}_learning_rate": float(keras.ops.convert_to_numpy(schedule(step)))
                        for name, schedule in self.learning_rates.items()}
+
+    def model_name(self, row):
+        return f"generator-epoch-{row['epoch']:03d}.keras"
 
     def summary(self):
         last = self.progress.history[-1]
@@ -141,6 +150,8 @@ class GANTraining(Training):
         for value in figures.values():
             if not math.isfinite(value):
                 self.fail_on_loss(value, epoch, step)
+        if self.is_row_due(epoch, step):
+            self.record(epoch, step, self.progress.train_logs)
 
     def _warn(self, loss):
         if loss < 2 * label_entropy(self.label_noise) + WON:

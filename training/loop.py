@@ -13,7 +13,9 @@ from data import WorkerDied
 from errors import UserError
 from files import WriteError, is_temporary
 from super_resolution import SuperResolver
+from training.checkpoints import Checkpoints
 from training.interrupts import Interrupted
+from training.logs import StepLog, StepMeter, duration
 from training.workspace import save_state
 
 
@@ -30,13 +32,20 @@ class Training:
         interrupts: `Interrupts`.
         epochs: number of the last epoch.
         iterations_per_epoch: steps of an epoch.
+        log_steps: steps between two rows of figures.
+        log_interval: seconds between two lines about an epoch, where there is no terminal for a progress bar.
+        keeping: which models are kept, as a dict of arguments of `Checkpoints`.
         loss_advice: what may help where the loss is not finite, the end of that error's text.
     """
 
     history_file = "history.csv"
+    learning_rate_name = "learning_rate"
+    figure = None  # by which models are compared
+    lower_is_better = False
 
     def __init__(self, inference_model, sequence, schedule, *, workspace, progress, log, interrupts, epochs,
-                 iterations_per_epoch, loss_advice="a lower learning rate may help"):
+                 iterations_per_epoch, log_steps=100, log_interval=30, keeping=None,
+                 loss_advice="a lower learning rate may help"):
         self.inference_model = inference_model
         self.super_resolve = SuperResolver(inference_model)
         self.sequence = sequence
@@ -47,7 +56,21 @@ class Training:
         self.interrupts = interrupts
         self.epochs = epochs
         self.iterations_per_epoch = iterations_per_epoch
+        self.step_log = StepLog(workspace, log_steps)
+        self.log_interval = log_interval
+        self.checkpoints = Checkpoints(workspace.models_dir, self.model_name, self.figure, last_epoch=epochs,
+                                       lower_is_better=self.lower_is_better, **(keeping or {}))
         self.loss_advice = loss_advice
+
+    @property
+    def best_model(self):
+        """The path of the best model that is there; None where there is none, or nothing to compare."""
+        return self.checkpoints.best(self.progress.history)
+
+    @property
+    def last_model(self):
+        """The path of the last model that is there, or None."""
+        return self.checkpoints.last(self.progress.history)
 
     def to_the_end(self, resume_command):
         """Trains to the last epoch or to a signal, says how it ended, and returns the exit code.
@@ -69,6 +92,7 @@ class Training:
             return interrupted.exit_code
         finally:
             self.sequence.close()
+            self.workspace.unlock()
         print(self.summary())
         return 0
 
@@ -86,12 +110,46 @@ class Training:
         raise NotImplementedError
 
     def finish_epoch(self, epoch):
-        """Validates, saves models, and returns the figures of the epoch as a dict."""
+        """Gives the inference model its weights, validates it, and returns the figures of the epoch as a dict."""
+        raise NotImplementedError
+
+    def model_name(self, row):
+        """Returns the name of the model's file of an epoch, from its row of the history."""
         raise NotImplementedError
 
     def summary(self):
-        """Returns the last line of a run."""
+        """Returns the line that sums up a run."""
         raise NotImplementedError
+
+    def is_over(self):
+        """Whether the run ends before its last epoch; a subclass may say so, by the progress alone."""
+        return False
+
+    def step_meter(self, epoch, first_step):
+        """Returns the `StepMeter` of an epoch, counted from 0, `first_step` steps of which are done."""
+        return StepMeter(epoch, self.epochs, first_step, self.iterations_per_epoch, self.sequence.batch_size,
+                         self.log_interval)
+
+    def is_row_due(self, epoch, step):
+        """Whether a row of figures is due after `step` steps of an epoch, counted from 0."""
+        return self.step_log.is_due(epoch * self.iterations_per_epoch + step)
+
+    def record(self, epoch, step, totals):
+        """Writes the row of figures of the steps since the last row.
+
+        Args:
+            epoch: counted from 0.
+            step: steps of the epoch that are done.
+            totals: sums of the figures over these steps, by name.
+        """
+        rate = {self.learning_rate_name: self.learning_rate(epoch, step - 1)}
+        self.progress.logged = self.step_log.write(epoch * self.iterations_per_epoch + step, epoch + 1,
+                                                   {**totals, "steps": step}, self.progress.logged, rate)
+
+    def end_steps(self, totals):
+        """Notes that the sums, which were `totals`, begin again with the next epoch; not so the rows of figures."""
+        totals = {**totals, "steps": self.iterations_per_epoch}
+        self.progress.logged = {name: self.progress.logged.get(name, 0) - total for name, total in totals.items()}
 
     def learning_rate(self, epoch, step=0):
         """Returns the learning rate after `step` steps of an epoch, both counted from 0."""
@@ -106,7 +164,10 @@ class Training:
         try:
             if self.progress.history == [] and self.progress.step == 0:
                 self._save_state()  # a run that dies in its first epoch is resumed from here
+            self.step_log.begin(self.progress.epoch * self.iterations_per_epoch + self.progress.step)
             for epoch in range(self.progress.epoch, self.epochs):
+                if self.is_over():
+                    break
                 self.check()
                 self._run_epoch(epoch)
         except Interrupted:
@@ -129,20 +190,20 @@ class Training:
         self.check()
         row = {"epoch": epoch + 1, **self.finish_epoch(epoch)}
         progress.history.append(row)
+        self.checkpoints.save(self.inference_model, progress.history)
         self.workspace.write_history(self.history_file, progress.history)
         progress.epoch = epoch + 1
         progress.step = 0
         progress.train_logs = None
+        self.log.write(epoch + 1, row, self.super_resolve)  # first: an epoch that is done is never without its figures
         self._save_state()
-        self.log.write(epoch + 1, row, self.super_resolve)
         self._print(row, rate, time.monotonic() - start)
 
     def _print(self, row, rate, seconds):
         epoch = row["epoch"]
         names = [name for name in row if name != "epoch" and "learning_rate" not in name]
         figures = " - ".join([*(f"{name}: {row[name]:.4f}" for name in names), f"{rate:.0f} images/s"])
-        minutes = round(seconds * (self.epochs - epoch) / 60)
-        left = f"{minutes // 60}h{minutes % 60:02d}m"
+        left = duration(seconds * (self.epochs - epoch))
         print(f"epoch {epoch}/{self.epochs} - {figures} - {seconds:.0f}s, {left} left", flush=True)
 
     def _last_good(self):

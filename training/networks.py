@@ -7,10 +7,13 @@ import numpy as np
 from keras.optimizers import schedules
 
 import weights
+from errors import UserError
 from model import build_network, pixel_loss, psnr
 from optimizer import AdamWithWeightnorm, WarmUp, data_based_initialization
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "lamb": keras.optimizers.Lamb}
 
 
 @contextlib.contextmanager
@@ -41,33 +44,39 @@ def build_models(name, scale, *, precision="float32", padding="symmetric", **hyp
     return inference_model, network
 
 
-def compile_model(network, schedule, *, loss="mae", weightnorm=False, ema=None, gradient_accumulation=1, steps_done=0,
-                  clipnorm=None, global_clipnorm=None, clipvalue=None):
-    """Compiles `network` with Adam, a pixel-wise loss and PSNR, and makes all variables of its training.
+def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm=False, ema=None,
+                  gradient_accumulation=1, steps_done=0, clipnorm=None, global_clipnorm=None, clipvalue=None):
+    """Compiles `network` with an optimizer, a pixel-wise loss and PSNR, and makes all variables of its training.
 
     Args:
         network: for training, of `build_models`.
         schedule: learning rate as a function of the step.
         loss: key of `model.LOSSES`.
+        optimizer: key of `OPTIMIZERS`.
         weightnorm: Adam with weight normalization.
         ema: momentum of the moving average of the weights, None for no average.
         gradient_accumulation: batches whose mean gradient makes one update. Steps, the schedule and the moving
             average go on counting batches, as Keras does.
         steps_done: steps of an earlier training, from which the schedule goes on.
         clipnorm, global_clipnorm, clipvalue: as of `keras.optimizers.Adam`, on the mean gradient.
+
+    Raises:
+        UserError: weight normalization with another optimizer than Adam.
     """
+    if weightnorm and optimizer != "adam":
+        raise UserError(f"optimizer {optimizer} has no weight normalization: choose adam")
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
     accumulation = gradient_accumulation if gradient_accumulation > 1 else None
-    adam = (AdamWithWeightnorm if weightnorm else keras.optimizers.Adam)(
+    made = (AdamWithWeightnorm if weightnorm else OPTIMIZERS[optimizer])(
         schedule, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm,
-        gradient_accumulation_steps=accumulation, name="adam", **average)
+        gradient_accumulation_steps=accumulation, name=optimizer, **average)
     # fit ends after every epoch here, and would put the average in place of the weights.
-    adam.finalize_variable_values = lambda variables: None
-    network.compile(adam, loss=pixel_loss(loss),
+    made.finalize_variable_values = lambda variables: None
+    network.compile(made, loss=pixel_loss(loss),
                     metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile())
     _build_variables(network)
-    (step,) = (variable for variable in adam.variables if variable.name == "iteration")
-    step.assign(steps_done)  # `adam.iterations` is no variable but the number of updates where gradients accumulate
+    (step,) = (variable for variable in made.variables if variable.name == "iteration")
+    step.assign(steps_done)  # `iterations` is no variable but the number of updates where gradients accumulate
 
 
 def learning_rate_schedule(name, learning_rate, *, num_steps=None, decay_steps=None, decay=None, warmup_steps=0):
@@ -100,6 +109,28 @@ def initialize(network, inference_model, lr_batches):
     names = data_based_initialization(inference_model, lr_batches)
     network.set_weights(inference_model.get_weights())
     print(f"initialized {len(names)} layers from {len(lr_batches)} batches")
+
+
+@contextlib.contextmanager
+def averaged_weights(network):
+    """Puts the moving average of the weights in place of the weights, where the optimizer keeps one.
+
+    Not by Keras' `SwapEMAWeights`: on TensorFlow it swaps by adding and subtracting, and the weights come back rounded.
+    """
+    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    variables = network.trainable_variables
+    trained = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    type(optimizer).finalize_variable_values(optimizer, variables)  # the class's own, which fit must not call
+    for variable in variables:  # a copy: JAX must not hold one array in two variables
+        variable.assign(keras.ops.convert_to_numpy(variable))
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, trained, strict=True):
+            variable.assign(value)
 
 
 def jit_compile():

@@ -70,6 +70,10 @@ class PerceptualValidation:
             hr = hr.astype("float32")
             self.crops.append((lr, hr, self._features(hr)))
 
+    @property
+    def num_images(self):
+        return len(self.crops)
+
     def __call__(self, super_resolve, progress=lambda crops: crops):
         """Returns `val_psnr` in dB (RGB, no border) and `val_vgg54`, the means over the crops."""
         psnrs, distances = [], []

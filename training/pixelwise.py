@@ -1,17 +1,15 @@
 """Training a network with a pixel-wise loss: its steps, its validations, its checkpoints."""
 
-import contextlib
 import math
 from collections import deque
 
 import keras
 
-import weights
 from data import WorkerDied
 from evaluation import DIV2KSample, Protocol, measure
 from training.interrupts import InterruptCheck, Interrupted
-from training.logs import step_bar
 from training.loop import Training
+from training.networks import averaged_weights
 from training.workspace import network_variables
 
 CHECK_DELAY = 8  # steps after which a loss is looked at, so that the GPU need not be waited for
@@ -24,20 +22,19 @@ class PixelTraining(Training):
         network: compiled network.
         inference_model: float32 network with the same weights, which is saved and used for full-size images.
         sequence: `PatchSequence` of training patches.
-        validate: function of a `PixelTraining` that returns `val_psnr` in dB and other figures as a dict.
+        validate: function of a `PixelTraining` that returns `val_psnr` in dB and other figures as a dict; None to
+            train without validation.
         schedule: learning rate as a function of the step.
-        save_best_only: save only models that are better than all before.
-        save_after_epoch: save only models of later epochs.
+        early_stopping: epochs without a better `val_psnr` after which the run ends, None for no such end.
         kwargs: of `Training`.
     """
 
-    def __init__(self, network, inference_model, sequence, validate, schedule, *, save_best_only=False,
-                 save_after_epoch=0, **kwargs):
+    def __init__(self, network, inference_model, sequence, validate, schedule, *, early_stopping=None, **kwargs):
+        self.figure = "val_psnr" if validate else None
         super().__init__(inference_model, sequence, schedule, **kwargs)
         self.network = network
         self.validate = validate
-        self.save_best_only = save_best_only
-        self.save_after_epoch = save_after_epoch
+        self.early_stopping = early_stopping
 
     def variables(self):
         return network_variables(self.network)
@@ -51,24 +48,33 @@ class PixelTraining(Training):
                                    callbacks=[monitor])
         progress.step = self.iterations_per_epoch
         progress.train_logs = {name: float(values[0]) for name, values in history.history.items()}
+        self.end_steps({name: value * self.iterations_per_epoch for name, value in progress.train_logs.items()})
 
     def finish_epoch(self, epoch):
         with averaged_weights(self.network):
             self.inference_model.set_weights(self.network.get_weights())
-            logs = {**self.progress.train_logs, **self.validate(self)}
-        self._save_model(epoch + 1, logs["val_psnr"])
+            logs = {**self.progress.train_logs, **(self.validate(self) if self.validate else {})}
+        best = self.progress.best_psnr
+        if self.validate and (best is None or logs["val_psnr"] > best):
+            self.progress.best_psnr = logs["val_psnr"]
         return {**logs, "learning_rate": self.learning_rate(epoch)}
 
-    def summary(self):
-        return f"best PSNR = {self.progress.best_psnr:.4f}: {self.workspace.folder}"
+    def model_name(self, row):
+        psnr = f"-psnr-{row['val_psnr']:.4f}" if "val_psnr" in row else ""
+        return f"epoch-{row['epoch']:03d}{psnr}.keras"
 
-    def _save_model(self, epoch, psnr):
-        best = self.progress.best_psnr
-        is_best = best is None or psnr > best
-        if is_best:
-            self.progress.best_psnr = psnr
-        if epoch > self.save_after_epoch and (is_best or not self.save_best_only):
-            weights.save(self.inference_model, self.workspace.models_dir / f"epoch-{epoch:03d}-psnr-{psnr:.4f}.keras")
+    def is_over(self):
+        if not self.early_stopping:
+            return False
+        count = self.checkpoints.epochs_without_better(self.progress.history)
+        if count >= self.early_stopping:
+            print(f"stopped early: no better PSNR in the last {count} epochs")
+        return count >= self.early_stopping
+
+    def summary(self):
+        if not self.validate:
+            return f"trained without validation: {self.workspace.folder}"
+        return f"best PSNR = {self.progress.best_psnr:.4f}: {self.workspace.folder}"
 
 
 class PatchValidation:
@@ -76,6 +82,7 @@ class PatchValidation:
 
     def __init__(self, sequence):
         self.sequence = sequence
+        self.num_images = len(sequence.stream.pairs)
 
     def __call__(self, run):
         logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
@@ -88,6 +95,7 @@ class FullSizeValidation:
 
     def __init__(self, pairs):
         self.samples = [DIV2KSample(pair) for pair in pairs]
+        self.num_images = len(self.samples)
 
     def __call__(self, run):
         scores = measure(run.super_resolve, self.samples, Protocol.named("original"),
@@ -118,14 +126,14 @@ class StepMonitor(keras.callbacks.Callback):
         if self.metrics:  # fit has just reset them
             for variable, value in zip(self.model.metrics_variables, self.metrics, strict=True):
                 variable.assign(value)
-        self.bar = step_bar(self.run, epoch, self.step)
+        self.meter = self.run.step_meter(epoch, self.step)
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
-        self.unchecked.append((self.step, logs["loss"]))
-        if len(self.unchecked) > CHECK_DELAY:
+        self.unchecked.append((self.step, dict(logs)))
+        while len(self.unchecked) > (0 if self.meter.is_due() else CHECK_DELAY):
             self._check_loss()
-        self.bar.update(self.run.sequence.batch_size)
+        self.meter.advance()
         if self.step == self.run.iterations_per_epoch:
             return  # `Training` looks for a signal itself once it has the figures of the whole epoch
         try:
@@ -141,34 +149,14 @@ class StepMonitor(keras.callbacks.Callback):
     def _check_all(self):
         while self.unchecked:
             self._check_loss()
-        self.bar.close()
+        self.meter.close()
 
     def _check_loss(self):
-        step, loss = self.unchecked.popleft()
-        loss = float(loss)  # the mean of the epoch so far: once not finite, it stays so
+        step, means = self.unchecked.popleft()  # of the epoch so far
+        loss = float(means["loss"])  # once not finite, it stays so
         if not math.isfinite(loss):
-            self.bar.close()
+            self.meter.close()
             self.run.fail_on_loss(loss, self.epoch, step)
-        self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-
-
-@contextlib.contextmanager
-def averaged_weights(network):
-    """Puts the moving average of the weights in place of the weights, where the optimizer keeps one.
-
-    Not by Keras' `SwapEMAWeights`: on TensorFlow it swaps by adding and subtracting, and the weights come back rounded.
-    """
-    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
-    if not optimizer.use_ema:
-        yield
-        return
-    variables = network.trainable_variables
-    trained = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    type(optimizer).finalize_variable_values(optimizer, variables)  # the class's own, which fit must not call
-    for variable in variables:  # a copy: JAX must not hold one array in two variables
-        variable.assign(keras.ops.convert_to_numpy(variable))
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, trained, strict=True):
-            variable.assign(value)
+        self.meter.loss = loss
+        if self.run.is_row_due(self.epoch, step):
+            self.run.record(self.epoch, step, {name: float(mean) * step for name, mean in means.items()})

@@ -12,15 +12,22 @@ import numpy as np
 from errors import UserError
 from files import atomic_path, make_folder, write_csv, write_text
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 class Workspace:
     """A run's folder: args.txt, models/, logs/ (TensorBoard), a history in CSV and state/state.npz."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        self._locked = None
         self.args_path = self.folder / "args.txt"
         self.models_dir = self.folder / "models"
         self.logs_dir = self.folder / "logs"
+        self.steps_path = self.folder / "history-steps.csv"
         self.state_path = self.folder / "state" / "state.npz"
 
     @classmethod
@@ -35,8 +42,33 @@ class Workspace:
             except FileExistsError:
                 continue
             write_text(workspace.args_path, "".join(f"{line}\n" for line in args_lines))
+            workspace.lock()
             return workspace
         raise UserError(f"{outdir}: holds a thousand runs of this second")
+
+    def lock(self):
+        """Keeps other processes from training this run, until `unlock` or the end of this process.
+
+        Raises:
+            UserError: another process has locked it.
+        """
+        if fcntl is None:
+            return
+        # This file, since it is always there and never replaced; it is open, and locked, for longer than this block.
+        self._locked = open(self.args_path, "rb+")  # noqa: SIM115
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.unlock()
+            raise UserError(f"{self.folder}: is being trained by another process: stop that first") from error
+        except OSError:
+            self.unlock()  # a file system without locks
+
+    def unlock(self):
+        """Lets other processes train this run."""
+        if self._locked is not None:
+            self._locked.close()
+        self._locked = None
 
     def write_history(self, name, history):
         """Writes the CSV file `name`: one row for each dict of `history`."""
@@ -53,6 +85,10 @@ class Progress:
         train_logs: figures of that epoch's steps so far; None where it has none yet.
         best_psnr: the best `val_psnr` so far, in dB.
         history: one dict of figures for each epoch.
+        logged: sums of the epoch's figures at the last row of `StepLog`, with its steps; below 0 by what earlier
+            epochs left over.
+        inputs: what the run began with: its options as lines ('options'), and its arrays by subset as `data.array_list`
+            has them.
     """
 
     epoch: int = 0
@@ -60,9 +96,11 @@ class Progress:
     train_logs: dict | None = None
     best_psnr: float | None = None
     history: list = field(default_factory=list)
+    logged: dict = field(default_factory=dict)
+    inputs: dict = field(default_factory=dict)
 
 
-def open_run(folder, variables, epochs, advice):
+def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, changes_advice="undo that"):
     """Opens the folder of a run, restores its variables, and says where it goes on.
 
     Args:
@@ -70,19 +108,48 @@ def open_run(folder, variables, epochs, advice):
         variables: lists of Keras variables by the name of their group, as the run saved them.
         epochs: number of the last epoch.
         advice: what to do where that epoch is done, the end of that error's text.
+        inputs: as of `Progress`, now.
+        accept_changes: go on where they are others than those that the run began with.
+        changes_advice: what to do where they are others, the end of that error's text.
 
     Returns:
         `Workspace` and `Progress`.
 
     Raises:
-        UserError: the run has done its epochs; or as `load_state`.
+        UserError: the run has done its epochs, its inputs have changed, or another process trains it; or as
+            `read_state`; or it is of another network or optimizer.
     """
     workspace = Workspace(folder)
-    progress = load_state(workspace.state_path, variables)
+    workspace.lock()
+    arrays, progress = read_state(workspace.state_path)
+    changes = input_changes(progress.inputs, inputs)
+    if changes and not accept_changes:
+        raise UserError(f"{folder}: {'; '.join(changes)}: {changes_advice}")
+    for change in changes:
+        print(f"{folder}: {change}")
+    progress.inputs = inputs
+    _restore(workspace.state_path, arrays, variables)
     if progress.epoch >= epochs:
         raise UserError(f"{folder}: has done its {progress.epoch} epochs: {advice}")
     print(f"{workspace.folder}: goes on after epoch {progress.epoch}, step {progress.step}")
     return workspace, progress
+
+
+def input_changes(before, now):
+    """Returns in what the inputs of a run, as of `Progress`, differ, a text for each; none where `before` is empty."""
+    changes = []
+    for subset in before.keys() - {"options"}:
+        old, new = before[subset], now[subset]
+        kinds = {"are gone": old.keys() - new.keys(), "are new": new.keys() - old.keys(),
+                 "have another size or time": {name for name in old.keys() & new.keys() if old[name] != new[name]}}
+        changes += [f"{len(names)} arrays for {subset} {verb}, such as {min(names)}"
+                    for verb, names in kinds.items() if names]
+    options = before.get("options", now["options"])
+    old, new = set(options) - set(now["options"]), set(now["options"]) - set(options)
+    if old or new:
+        changes.append(f"args.txt has {' '.join(sorted(new)) or 'the default'} in place of "
+                       f"{' '.join(sorted(old)) or 'the default'}")
+    return sorted(changes)
 
 
 def save_state(path, variables, progress):
@@ -96,18 +163,7 @@ def save_state(path, variables, progress):
     arrays = {f"{group}/{i:04d}/{variable.path}": keras.ops.convert_to_numpy(variable)
               for group, members in variables.items() for i, variable in enumerate(members)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, progress=np.array(json.dumps(asdict(progress))), **arrays)
-
-
-def load_state(path, variables):
-    """Restores the variables that `save_state` wrote, and returns the `Progress`.
-
-    Raises:
-        UserError: the file is missing, damaged, or of another network or optimizer.
-    """
-    arrays, progress = read_state(path)
-    _restore(path, arrays, variables)
-    return progress
+        np.savez(temporary, progress=np.array(json.dumps(asdict(progress)).encode()), **arrays)
 
 
 def network_variables(network):
@@ -138,13 +194,18 @@ def load_optimizer_of(model_path, network):
 
 
 def read_state(path):
-    """Returns the arrays and the `Progress` of a state file; errors as in `load_state`."""
+    """Returns the arrays and the `Progress` of a state file.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        return arrays, Progress(**json.loads(str(arrays.pop("progress"))))
+        text = arrays.pop("progress").item()  # a string in earlier versions
+        return arrays, Progress(**json.loads(text))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read as the state of a training: {error}") from error
 
