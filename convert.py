@@ -8,6 +8,8 @@
     python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
     python convert.py dataset -i ./sharp --lr-images ./camera --scales 4 -o ./PAIRS_BIN
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
+    python convert.py mix -i ./smooth.keras ./textured.keras --weight 0.7 -o ./between.keras
+    python convert.py colours -i ./generator-epoch-150.keras -o ./generator.keras
 
 div2k: DIV2K's archives are fetched into --indir and become arrays; what was fetched is kept, and a fetch that was cut
 off goes on. numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as
@@ -17,7 +19,8 @@ bicubic low-resolution images, or with your own (--lr-images). A photo's name an
 validation, so that it stays what it is when others come.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
 or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
-the file is executed.
+the file is executed. mix: a model between two of the same network. colours: a GAN's generator gets the colours of its
+input, where adversarial training has shifted them.
 """
 
 import argparse
@@ -30,7 +33,8 @@ from command_line import LARGEST_SEED, add_white_level, folder_part, number, run
 from errors import UserError
 from files import make_folder
 
-COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights")
+COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights", "mix", "colours")
+MODEL_COMMANDS = ("weights", "mix", "colours")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
     "scales": ("div2k", "bicubic", *DEGRADATIONS, "dataset"),
@@ -48,6 +52,7 @@ COMMAND_OPTIONS = {  # options that only some commands take
     "padding": ("weights",),
     "tanh": ("weights",),
     "res_scaling": ("weights",),
+    "weight": ("mix",),
 }
 
 
@@ -56,9 +61,10 @@ def parser():
     p = script_parser(__doc__)
     p.add_argument("command", choices=COMMANDS, help="what to make")
     p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="PATH",
-                   help="folder of images, searched with its subfolders; dataset takes several, weights takes a file")
+                   help="folder of images, searched with its subfolders; dataset takes several; weights and colours "
+                        "take a file, mix two")
     p.add_argument("-o", "--outdir", type=Path, required=True, metavar="PATH",
-                   help="folder to write to; weights: a .keras file")
+                   help="folder to write to; weights, mix, colours: a .keras file")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",
@@ -89,6 +95,8 @@ def parser():
                    help="weights: EDSR ends in tanh; by default as the file says, otherwise not")
     p.add_argument("--res-scaling", type=number(float, 0, exclusive=True), metavar="F",
                    help="weights: factor on each residual branch; by default as the file says, otherwise 1")
+    p.add_argument("--weight", type=number(float, 0, 1), default=0.5, metavar="F",
+                   help="mix: share of the second model; the first has the rest")
     return p
 
 
@@ -102,7 +110,10 @@ def parse_args(argv=None):
         commands = COMMAND_OPTIONS.get(name, COMMANDS)
         if args.command not in commands:
             p.error(f"--{name.replace('_', '-')} is an option of {' and '.join(commands)}, not of {args.command}")
-    if len(args.indir) > 1 and (args.command != "dataset" or args.lr_images):
+    if args.command == "mix":
+        if len(args.indir) != 2:
+            p.error("mix takes two models as --indir")
+    elif len(args.indir) > 1 and (args.command != "dataset" or args.lr_images):
         p.error(f"{'--lr-images' if args.lr_images else args.command} takes one --indir")
     if args.lr_images and len(args.scales) > 1:
         p.error("--lr-images are of one scale: give it, as in --scales 4")
@@ -118,10 +129,8 @@ def parse_args(argv=None):
 
 def main(args):
     """Converts images or weights and returns the exit code."""
-    if args.command == "weights":
-        import weights
-
-        weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
+    if args.command in MODEL_COMMANDS:
+        _make_model(args)
         return 0
     from datasets.work import do_tasks
 
@@ -157,6 +166,17 @@ def _tasks(args):
         return conversion.pair_tasks(indir, args.lr_images, outdir, args.scales[0], args.downgrade[0],
                                      args.validation_fraction, args.seed, args.pair_by == "order")
     return conversion.dataset_tasks(args.indir, outdir, args.scales, args.border, args.validation_fraction, args.seed)
+
+
+def _make_model(args):
+    import weights
+
+    if args.command == "weights":
+        weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
+    elif args.command == "mix":
+        weights.mix(*args.indir, args.outdir, args.weight)
+    else:
+        weights.write_with_colours(args.indir[0], args.outdir)
 
 
 def _command_first(argv):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import convert
 import pretrained
 import weights
 from errors import UserError
@@ -67,3 +68,16 @@ def test_different_networks_are_not_mixed_and_colours_are_kept_once(tmp_path):
     weights.write_with_colours(tmp_path / "a.keras", tmp_path / "c.keras")
     with pytest.raises(UserError, match=r"c\.keras: keeps the colours of its input already"):
         weights.write_with_colours(tmp_path / "c.keras", tmp_path / "d.keras")
+
+
+def test_convert_mixes_models_and_keeps_colours(run_main, tmp_path):
+    for name in "ab":
+        weights.save(wdsr_b(2, 4, 1), tmp_path / f"{name}.keras")
+    paths = [tmp_path / f"{name}.keras" for name in "abc"]
+    assert run_main(convert, "mix", "-i", *paths[:2], "--weight", "1", "-o", paths[2])[0] == 0
+    second, mixed = (weights.load(path).get_weights() for path in paths[1:])
+    assert all(np.array_equal(a, b) for a, b in zip(second, mixed, strict=True))
+    assert run_main(convert, "colours", "-i", paths[0], "-o", tmp_path / "d.keras")[0] == 0
+    assert weights.load(tmp_path / "d.keras").layers[-1].name == "colours"
+    with pytest.raises(SystemExit):
+        convert.parse_args(["mix", "-i", "a.keras", "-o", "c.keras"])
