@@ -6,15 +6,29 @@ from PIL import Image
 
 from imaging import pillow, vips
 from imaging.limits import Unsupported
+from imaging.metadata import MAX_BYTES
 
 STRIP = 128  # rows that are written at once
 RLE4 = 2  # a compression, which Pillow decodes pixel by pixel in Python
 MAX_RLE4 = 1 << 24  # pixels
+HEADER, V5_BYTES = 14, 124  # where the header of the image begins, and its length in the fifth version
+EMBEDDED = b"DEBM"  # a colour space of it: that of the profile in the file
 
 
 def read(file, start, form):
     """Reads a BMP file, as `imaging.pillow.read` does."""
-    return pillow.read(file, start, form, _check_work)
+    return pillow.read(file, start, form, _check_work)._replace(icc_profile=_profile(file))
+
+
+def _profile(file):
+    """Returns the colour profile that a file of the fifth version of BMP holds, or None."""
+    file.seek(HEADER)
+    header = file.read(V5_BYTES)
+    if len(header) < V5_BYTES or header[:4] != struct.pack("<I", V5_BYTES) or header[56:60] != EMBEDDED:
+        return None
+    offset, size = struct.unpack("<II", header[112:120])
+    file.seek(HEADER + offset)
+    return file.read(min(size, MAX_BYTES))
 
 
 def _check_work(image):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from imaging import directories
 from imaging.directories import EXIF, INTEROPERABILITY, LONG, SHORT
+from imaging.marks import MARK
 from imaging.tags import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
 
 MAX_BYTES = 8_000_000  # of each kind of metadata: as much as libpng takes of a chunk
@@ -37,11 +38,14 @@ class Metadata(NamedTuple):
     comment: bytes | None = None
 
     def bounded(self):
-        """Returns it without what is empty or too large to be passed on, and EXIF without its prefix."""
+        """Returns it without what is empty or too large to be passed on, EXIF without its prefix, and no comment that
+        is the mark of a file, since its output gets one of its own.
+        """
         exif = self.exif and self.exif.removeprefix(PREFIX)
         texts = self.texts if sum(len(content) for _, content in self.texts) <= MAX_BYTES else ()
+        comment = None if MARK.match(self.comment or b"") else self.comment
         return Metadata(*(part if part and len(part) <= MAX_BYTES else None for part in (exif, self.xmp)), texts,
-                        self.comment or None)
+                        comment or None)
 
     def tags(self):
         """Returns the tags that say how the image is shown: the orientation, in EXIF or else in XMP, and resolution."""

@@ -30,7 +30,8 @@ class EnlargedImage(Image.Image):
 
     What is given to `save` goes before. Pixels are saved as sRGB where the format holds no such profile: BMP, grey in
     WebP and AVIF, and other formats than those of the command line, which get no metadata either. BMP holds no
-    metadata, and only PNG texts. An image made of this one (`resize`, `crop`, ...) is a plain PIL image.
+    metadata but dpi, and only PNG holds texts. A lossless WebP is saved lossless only where that is asked for. An image
+    made of this one (`resize`, `crop`, ...) is a plain PIL image.
     """
 
     _told = Told(None, None, Metadata(), {})  # of a copy

@@ -133,6 +133,15 @@ def test_the_code_points_of_an_avif_become_a_profile(tmp_path):
     assert read_photo(tmp_path / "a.avif").icc_profile is None
 
 
+def test_the_profile_in_a_bmp_is_kept(tmp_path):
+    data = bytes(-(-3 * WIDTH // 4) * 4 * HEIGHT)
+    header = struct.pack("<IiiHHIIiiII", 124, WIDTH, HEIGHT, 1, 24, 0, len(data), 0, 0, 0, 0).ljust(56, b"\0")
+    header += b"DEBM" + bytes(52) + struct.pack("<III", 124 + len(data), len(SWAPPED), 0)
+    start = struct.pack("<2sIHHI", b"BM", 138 + len(data) + len(SWAPPED), 0, 0, 138)
+    (tmp_path / "a.bmp").write_bytes(start + header + data + SWAPPED)
+    assert read_photo(tmp_path / "a.bmp").icc_profile == SWAPPED
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize(("channels", "icc_profile", "suffix"), [
     (3, SWAPPED, "bmp"), (4, SWAPPED, "bmp"), (1, profile("grey"), "bmp"), (1, profile("grey"), "webp"),

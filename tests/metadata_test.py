@@ -108,6 +108,11 @@ def test_texts_of_png_and_comments_of_jpeg_are_kept(tmp_path):
         assert image.info["comment"] == b"a comment"
 
 
+def test_the_mark_of_a_jpeg_is_not_taken_for_a_comment(tmp_path):
+    write_photo(tmp_path / "a.jpg", Photo(photo()), {"kind": "output"})
+    assert read_photo(tmp_path / "a.jpg").metadata == Metadata()
+
+
 def test_exif_that_imagemagick_stored_as_text_is_exif(tmp_path):
     block = camera_exif(6).tobytes()
     digits = block.hex()
