@@ -142,7 +142,7 @@ def range_warnings(narrow):
     """Returns a line for each range of values that `read_image` has noted, which names it and one of the files."""
     lines, smallest = [], 0
     for white in (2**bits - 1 for bits in FEWER_BITS):
-        found = [path for path, largest in narrow.items() if smallest < largest <= white]
+        found = sorted(path for path, largest in narrow.items() if smallest < largest <= white)
         if found:
             lines.append(f"warning: 16-bit images whose values end at {white} or below: {len(found)}, such as "
                          f"{printable(found[0])} (0 to {narrow[found[0]]}): they are dark, unless it is said that "

@@ -166,8 +166,8 @@ def _check_rest(pixels, num_known):
     """Raises `Unsupported` if there are bands beside the colours and alpha, unless they are padding of one value."""
     rest = pixels[..., num_known:]
     if rest.size and (rest != rest[0, 0]).any():
-        raise Unsupported(f"it has {pixels.shape[2]} bands, of which the last {rest.shape[2]} are neither colours nor "
-                          "said to be alpha: save those that are to be seen as grey or RGB")
+        raise Unsupported(f"it has {pixels.shape[2]} bands, of which its colours, and alpha where it says so, take "
+                          f"{num_known}: save those that are to be seen as grey or RGB")
 
 
 def _read_lab(file):

@@ -89,6 +89,16 @@ def edsr_file(tmp_path):
     return write_h5(tmp_path / "weights.h5", layer_arrays(edsr(2, 4, 1)))
 
 
+def test_a_network_for_grey_images_is_refused_as_such(tmp_path):
+    arrays = layer_arrays(edsr(2, 4, 1))
+    for index, part in ((0, np.s_[:, :, :1]), (-1, np.s_[..., :1])):
+        name, tensors = arrays[index]
+        arrays[index] = name, {**tensors, "kernel": tensors["kernel"][part]}
+    arrays[-1][1]["bias"] = arrays[-1][1]["bias"][:1]
+    with pytest.raises(UserError, match=r"weights\.h5: is a network for images of 1 colour"):
+        weights.load_foreign(write_h5(tmp_path / "weights.h5", arrays))
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_published_weights_load(test_data, name):
     model, notes = weights.load_foreign(test_data / "weights" / name)

@@ -44,7 +44,9 @@ def read_sizes(path, source):
         UserError: a tensor that says them is missing or impossible.
     """
     layers = source.layers
-    num_filters = _kernel(path, source, "head").array.shape[-1]
+    num_colours, num_filters = _kernel(path, source, "head").array.shape[2:]
+    if num_colours == 1:
+        raise UserError(f"{path}: is a network for images of 1 colour, grey: networks for RGB are supported")
     expansion = 1
     if source.kind.startswith("wdsr") and "block_1_expand" in layers:
         kernel = _kernel(path, source, "block_1_expand")
