@@ -186,10 +186,11 @@ def resume_args(parser, typed, allowed):
         typed: `typed_options`, with 'resume'.
         allowed: names of the options that may differ from the run's own.
     """
-    for name, value in typed.items():
-        if name not in allowed:
-            parser.error(f"{_option(name)} cannot be changed with --resume: the run goes on with its own; a new run "
-                         f"goes on with other options: {_in_a_new_run(parser, typed['resume'], name, value)}")
+    refused = {name: value for name, value in typed.items() if name not in allowed}
+    if refused:
+        option = f"--{next(iter(refused)).replace('_', '-')}"
+        parser.error(f"{option} cannot be changed with --resume: the run goes on with its own"
+                     f"{_in_a_new_run(parser, typed['resume'], refused)}")
     path = typed["resume"] / "args.txt"
     try:
         lines = read_text(path).split("\n")
@@ -203,20 +204,19 @@ def resume_args(parser, typed, allowed):
     return args
 
 
-def _option(name):
-    return f"--{name.replace('_', '-')}"
-
-
-def _in_a_new_run(parser, folder, name, value):
-    """Returns the options of a new run that goes on with the last model of the run in `folder`, and with `value`."""
+def _in_a_new_run(parser, folder, refused):
+    """Returns how a new run goes on with the last model of the run in `folder`, and with the options `refused`."""
+    if refused.keys() & {"pretrained_model", "initial_epoch"}:
+        return ""
     epochs = {int(match[1]): path for path in (folder / "models").glob("*.keras")
               if (match := re.match(r"(?:generator-)?epoch-(\d+)", path.name))}
     number = max(epochs, default="N")
-    known = {action.dest for action in _options(parser)}
     words = ["--pretrained-model", str(epochs.get(number, "FILE"))]
-    words += ["--initial-epoch", str(number)] if "initial_epoch" in known else []
-    words += [_option(name)] if value is True else [_option(name), str(value)]
-    return shlex.join(words)
+    if "initial_epoch" in {action.dest for action in _options(parser)}:
+        words += ["--initial-epoch", str(number)]
+    for line in args_lines(parser, argparse.Namespace(**refused)):
+        words += line.split("=", 1)
+    return f"; what goes on with another is a new run: {shlex.join(words)}"
 
 
 def _parse_lines(parser, path, lines):
@@ -347,7 +347,7 @@ def print_end(run, dataset_options):
     if last is None:
         return
     if best is not None:
-        print(f"best model: {best}")
+        print(f"best model by {run.figure_name}: {best}")
     if last != best:
         print(f"last model: {last}")
     model = str(best or last)

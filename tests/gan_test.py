@@ -374,7 +374,7 @@ def test_the_moving_average_of_the_generator_is_saved_and_the_best_model_named(t
     (_, out, _), run = train_tiny("--ema", 0.5, "--log-steps", 2, "--keep-last", 1)
     distances = {int(row["epoch"]): float(row["val_vgg54"]) for row in losses(run)}
     best = run / "models" / f"generator-epoch-{min(distances, key=distances.get):03d}.keras"
-    assert f"best model: {best}\n" in out
+    assert f"best model by VGG54 distance: {best}\n" in out
     assert sorted((run / "models").iterdir()) == sorted({best, run / "models" / "generator-epoch-002.keras"})
     arrays, _ = read_state(Workspace(run).state_path)
     averages = [array for name, array in sorted(arrays.items())

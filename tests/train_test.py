@@ -247,7 +247,7 @@ def test_a_run_says_what_it_does_and_what_can_be_done_next(train_tiny, dataset):
     model = checkpoints(run)[int(best["epoch"]) - 1]
     assert out.splitlines()[-2:] == [f"    python evaluate.py --dataset={dataset} -i {model}",
                                      f"    python demo.py -i ./photos -m {model}"]
-    assert f"best model: {model}\n" in out
+    assert f"best model by PSNR: {model}\n" in out
 
 
 def test_figures_of_every_n_steps_are_means_over_these_steps(tmp_path):
@@ -286,7 +286,7 @@ def test_early_stopping_keeps_the_best_model_and_is_resumed(train_tiny, run_main
     assert code == 0
     assert "stopped early: no better PSNR in the last 2 epochs" in out
     assert [path.name for path in checkpoints(run)] == ["epoch-002-psnr-22.0000.keras", "epoch-004-psnr-21.5000.keras"]
-    assert f"best model: {checkpoints(run)[0]}\nlast model: {checkpoints(run)[1]}\n" in out
+    assert f"best model by PSNR: {checkpoints(run)[0]}\nlast model: {checkpoints(run)[1]}\n" in out
     assert len(history(run)) == 4
     code, out, _ = run_main(train, "--resume", run)
     assert (code, len(history(run))) == (0, 4)
@@ -401,6 +401,9 @@ def test_resume_with_another_learning_rate_names_the_way_that_works(tiny_run, ca
         train.parse_args(["--resume", str(tiny_run), "--learning-rate", "0.01"])
     way = f"--pretrained-model {checkpoints(tiny_run)[-1]} --initial-epoch 2 --learning-rate 0.01"
     assert way in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.parse_args(["--resume", str(tiny_run), "--no-weightnorm", "--training-images", "2-5"])
+    assert "--initial-epoch 2 --training-images 2-5 --no-weightnorm " in capsys.readouterr().err
     args = train.parse_args(way.split())
     assert (args.initial_epoch, args.learning_rate) == (2, 0.01)
 

@@ -83,6 +83,7 @@ class GANTraining(Training):
     history_file = "losses.csv"
     learning_rate_name = "generator_learning_rate"
     figure = "val_vgg54"
+    figure_name = "VGG54 distance"
     lower_is_better = True
 
     def __init__(self, generator_step, discriminator_step, inference_model, sequence, validate, learning_rates, *,

@@ -41,6 +41,7 @@ class Training:
     history_file = "history.csv"
     learning_rate_name = "learning_rate"
     figure = None  # by which models are compared
+    figure_name = ""
     lower_is_better = False
 
     def __init__(self, inference_model, sequence, schedule, *, workspace, progress, log, interrupts, epochs,

@@ -29,6 +29,8 @@ class PixelTraining(Training):
         kwargs: of `Training`.
     """
 
+    figure_name = "PSNR"
+
     def __init__(self, network, inference_model, sequence, validate, schedule, *, early_stopping=None, **kwargs):
         self.figure = "val_psnr" if validate else None
         super().__init__(inference_model, sequence, schedule, **kwargs)
