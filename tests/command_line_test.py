@@ -126,7 +126,7 @@ def test_a_signal_that_a_library_makes_an_error_of_is_still_the_cause(tmp_path):
 
 
 def test_a_script_that_does_not_stop_in_time_is_ended_by_the_next_signal(tmp_path):
-    hanging = STOPPED.replace("time.sleep(0.5)", "command_line.STOP_SECONDS = 0; time.sleep(60)")
+    hanging = STOPPED.replace("time.sleep(0.5)", "command_line.running.STOP_SECONDS = 0; time.sleep(60)")
     (tmp_path / "script.py").write_text(f"import command_line{hanging}")
     started = Started(tmp_path / "script.py", "raised", PYTHONPATH=".")
     assert started.process.stdout.readline() == "ready\n"

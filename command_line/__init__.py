@@ -1,0 +1,49 @@
+"""The command line: option groups that scripts share, args.txt, the devices, and how a script ends on an error.
+
+The five scripts alone import this package. Only the standard library and plain data are loaded with it, so that `-h`
+answers at once.
+"""
+
+from command_line.devices import limit_gpu_memory, prepare_backend, report_devices
+from command_line.groups import (
+    add_dataset_options,
+    add_device_options,
+    add_keeping_options,
+    add_log_options,
+    add_precision_option,
+    add_run_options,
+    add_training_data_options,
+    add_white_level,
+    check_scale,
+)
+from command_line.parsing import (
+    LARGEST,
+    LARGEST_SEED,
+    Formatter,
+    Parser,
+    folder_part,
+    id_range,
+    model_file,
+    number,
+    script_parser,
+    typed_options,
+)
+from command_line.running import STOP_SECONDS, STOP_SIGNALS, run
+from command_line.runs import (
+    RESUME_OPTIONS,
+    args_lines,
+    evaluation_options,
+    fixed_options,
+    print_end,
+    print_start,
+    resume_args,
+)
+
+__all__ = [
+    "LARGEST", "LARGEST_SEED", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "Formatter", "Parser",
+    "add_dataset_options", "add_device_options", "add_keeping_options", "add_log_options", "add_precision_option",
+    "add_run_options", "add_training_data_options", "add_white_level", "args_lines", "check_scale",
+    "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
+    "prepare_backend", "print_end", "print_start", "report_devices", "resume_args", "run", "script_parser",
+    "typed_options",
+]

@@ -1,0 +1,153 @@
+"""What the command line has to do with a training run: args.txt, `--resume`, the first and last lines."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+from command_line.parsing import Parser, options_of
+from errors import UserError
+from files import read_text
+
+# What may be typed beside --resume.
+RESUME_OPTIONS = (
+    "resume", "accept_changes", "dataset", "validation_dataset", "epochs", "num_workers", "use_multiprocessing",
+    "max_queue_size", "gpu_memory_fraction", "print_model_summary", "debug", "log_interval", "log_steps", "save_every",
+    "keep_last")
+
+
+def resume_args(parser, typed, allowed):
+    """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside.
+
+    Args:
+        parser: of the script that goes on.
+        typed: `typed_options`, with 'resume'.
+        allowed: names of the options that may differ from the run's own.
+    """
+    refused = {name: value for name, value in typed.items() if name not in allowed}
+    if refused:
+        option = f"--{next(iter(refused)).replace('_', '-')}"
+        parser.error(f"{option} cannot be changed with --resume: the run goes on with its own"
+                     f"{_in_a_new_run(parser, typed['resume'], refused)}")
+    path = typed["resume"] / "args.txt"
+    try:
+        lines = read_text(path).split("\n")
+    except OSError as error:
+        parser.error(f"{path}: {error.strerror}: --resume takes the folder of a run")
+    except UserError as error:
+        parser.error(str(error))
+    args = _parse_lines(parser, path, [line.removesuffix("\r") for line in lines if line])
+    for name, value in typed.items():
+        setattr(args, name, value)
+    return args
+
+
+def _in_a_new_run(parser, folder, refused):
+    """Returns how a new run goes on with the last model of the run in `folder`, and with the options `refused`."""
+    if refused.keys() & {"pretrained_model", "initial_epoch"}:
+        return ""
+    epochs = {int(match[1]): path for path in (folder / "models").glob("*.keras")
+              if (match := re.match(r"(?:generator-)?epoch-(\d+)", path.name))}
+    number = max(epochs, default="N")
+    words = ["--pretrained-model", str(epochs.get(number, "FILE"))]
+    if "initial_epoch" in {action.dest for action in options_of(parser)}:
+        words += ["--initial-epoch", str(number)]
+    for line in args_lines(parser, argparse.Namespace(**refused)):
+        words += line.split("=", 1)
+    return f"; what goes on with another is a new run: {shlex.join(words)}"
+
+
+def _parse_lines(parser, path, lines):
+    """Returns the arguments that `args_lines` wrote to `path`; any other content is an error that names the file."""
+    options = {name for action in options_of(parser) for name in action.option_strings if name.startswith("--")}
+
+    def refuse(message):
+        Parser.error(parser, f"{path}: is damaged or not of this script: {message}")
+
+    if not lines:
+        refuse("it is empty")
+    for line in lines:
+        if line.partition("=")[0] not in options:
+            refuse(f"{line[:100]!r} is no option")
+    parser.error = refuse
+    try:
+        return parser.parse_args(lines)
+    finally:
+        del parser.error
+
+
+def args_lines(parser, args):
+    """Returns the lines of args.txt: every option of `args` as '--option=value', from which `parser` reads the same.
+
+    Paths are absolute, so that the run can be gone on with in another folder.
+    """
+    lines = []
+    for action in options_of(parser):
+        value = getattr(args, action.dest, None)
+        if value is None:
+            continue
+        option = next(name for name in action.option_strings if name.startswith("--"))
+        if isinstance(value, bool):
+            if value:
+                lines.append(option)
+            elif f"--no-{option[2:]}" in action.option_strings:
+                lines.append(f"--no-{option[2:]}")
+        elif isinstance(value, Path):
+            lines.append(f"{option}={value.absolute()}")
+        elif isinstance(value, range):
+            lines.append(f"{option}={value[0]}-{value[-1]}")
+        else:
+            lines.append(f"{option}={value}")
+    for line in lines:
+        if "\n" in line or "\r" in line:
+            raise UserError(f"{line}: a line of args.txt cannot hold a line break: rename the file or folder")
+    return lines
+
+
+def fixed_options(parser, args, allowed):
+    """Returns the lines of `args_lines` of what a run keeps and no default is: all but the options `allowed`."""
+    kept = {action.dest for action in options_of(parser)} - {*allowed, "outdir"}
+    lines, defaults = (args_lines(parser, argparse.Namespace(**{name: vars(a)[name] for name in kept}))
+                       for a in (args, parser.parse_args([])))
+    return [line for line in lines if line not in defaults]
+
+
+def print_start(run, logs_dir):
+    """Says on how many images a `Training` trains and validates, and how its figures are seen."""
+    num_valid = run.validate.num_images if run.validate else "none"
+    print(f"images: {len(run.sequence.stream.pairs)} for training, {num_valid} for validation\n"
+          f"figures: tensorboard --logdir {shlex.quote(str(logs_dir))}", flush=True)
+
+
+def print_end(run, dataset_options):
+    """Names the best and the last model of a `Training` that has ended, and the commands that evaluate and use it.
+
+    Args:
+        run: the `Training`.
+        dataset_options: words that let evaluate.py take its validation images.
+    """
+    best, last = run.best_model, run.last_model
+    if last is None:
+        return
+    if best is not None:
+        print(f"best model by {run.figure_name}: {best}")
+    if last != best:
+        print(f"last model: {last}")
+    model = str(best or last)
+    print(f"    {shlex.join(['python', 'evaluate.py', *dataset_options, '-i', model])}\n"
+          f"    {shlex.join(['python', 'demo.py', '-i', './photos', '-m', model])}")
+
+
+def evaluation_options(parser, args, names=("dataset", "downgrade", "downgrade_strength", "downgrade_order",
+                                            "validation_images")):
+    """Returns the words that let evaluate.py take the validation images of a training.
+
+    Args:
+        parser, args: of the training; `args` has the options `names`.
+        names: of the options that evaluate.py has too.
+    """
+    dataset = args.validation_dataset or args.dataset
+    if getattr(args, "no_validation", False) or not (dataset / "DIV2K_valid_HR").is_dir():
+        return ["--images", "./photos"]  # those of the training folder can be had there alone
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) != parser.get_default(name)}
+    return args_lines(parser, argparse.Namespace(**{**chosen, "dataset": dataset}))
