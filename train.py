@@ -150,6 +150,9 @@ def parse_args(argv=None):
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
     check_scale(p, args.model, args.scale)
+    if args.model == "wdsr-b" and args.num_filters < 2:
+        p.error(f"--num-filters {args.num_filters} is not allowed for wdsr-b, which has 0.8 times as many inside its "
+                "blocks: give at least 2")
     _check_validation(p, args)
     if args.weightnorm and args.optimizer != "adam":
         p.error(f"--optimizer {args.optimizer} has no weight normalization: add --no-weightnorm")

@@ -230,3 +230,12 @@ def test_a_line_break_in_a_name_is_refused_by_args_txt():
 
     with pytest.raises(UserError, match="cannot hold a line break"):
         args_lines(train.parser(), train.parse_args(["--dataset", "a\nb"]))
+
+
+def test_one_filter_is_too_few_for_wdsr_b(capsys):
+    import train
+
+    with pytest.raises(SystemExit):
+        train.parse_args(["--profile", "wdsr-b-8", "--num-filters", "1"])
+    assert "--num-filters 1 is not allowed for wdsr-b" in capsys.readouterr().err
+    assert train.parse_args(["--profile", "wdsr-a-8", "--num-filters", "1"]).num_filters == 1
