@@ -17,7 +17,7 @@ from keras import layers
 
 import weights
 import weights.hdf5
-from model import PixelShuffle, SymmetricPadding, edsr, edsr_gen, sr_resnet, wdsr_a, wdsr_b
+from model import ColourKeeping, PixelShuffle, SymmetricPadding, edsr, edsr_gen, sr_resnet, wdsr_a, wdsr_b
 from super_resolution.reach import receptive_radius
 from tests.conftest import ROOT, to_numpy
 from tests.hostile_models import (
@@ -62,7 +62,8 @@ def every_class():
     x = layers.Concatenate()([layers.Add()(branches), layers.Average()(branches[:2])])
     x = layers.Multiply()([x, layers.Activation("sigmoid")(layers.Conv2D(1, 1)(x))])
     x = layers.Subtract()([x, layers.Rescaling(0.5, [0.1] * 24, trainable=False)(x)])
-    return keras.Model(lr, layers.Rescaling(0.1, -1)(PixelShuffle(2)(layers.Conv2D(12, 1, name="last")(x))))
+    sr = layers.Rescaling(0.1, -1)(PixelShuffle(2)(layers.Conv2D(12, 1, name="last")(x)))
+    return keras.Model(lr, ColourKeeping(2)([sr, lr]))
 
 
 def mixed():
