@@ -10,9 +10,10 @@ given := $(filter-out file undefined default,$(origin VENV))
 ready := $(if $(given),$(wildcard $(BIN)/python))
 
 # What does not compute with Keras need not be tested again on each backend.
-BACKEND_TESTS = $(addprefix --ignore=tests/,comparison_browser_test.py comparison_page_test.py \
-	conversion_test.py data_test.py degradations_test.py degrading_test.py files_test.py images_test.py layout_test.py \
-	command_line_test.py photos_test.py readme_test.py resize_test.py) tests
+BACKEND_TESTS = $(addprefix --ignore=tests/,archives_test.py colours_test.py comparison_browser_test.py \
+	comparison_page_test.py conversion_test.py data_test.py degradations_test.py degrading_test.py files_test.py \
+	images_test.py layout_test.py command_line_test.py marks_test.py metadata_test.py pairing_test.py photos_test.py \
+	readme_test.py resize_test.py side_information_test.py sources_test.py workers_test.py) tests
 
 .PHONY: demo test test-slow torture test-backends setup
 
