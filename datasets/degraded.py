@@ -5,6 +5,7 @@ from typing import NamedTuple
 from choices import DEGRADATIONS
 from datasets.degradations import Degradation, number_of
 from datasets.div2k import StoredImage, find_lr_dir, find_pairs, hr_dir, stored_hr_images
+from errors import UserError
 
 
 class DegradedPair(NamedTuple):
@@ -79,5 +80,7 @@ def find_or_make_pairs(dataset, subset, scale, downgrade, ids=None, on_bad=None)
         return find_pairs(dataset, subset, scale, downgrade.name, ids, on_bad)
     pairs = [DegradedPair(name, image, downgrade, scale) for name, image in stored_hr_images(dataset, subset, ids)
              if min(image.shape[:2]) >= scale]
+    if not pairs:
+        raise UserError(f"{hr_dir(dataset, subset)}: none of its images is as large as {scale} x {scale} pixels")
     print(f"{hr_dir(dataset, subset)}: low-resolution images are made ({downgrade})")
     return pairs

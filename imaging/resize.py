@@ -6,7 +6,6 @@ import numpy as np
 
 from imaging.rounding import round_half_up
 
-BORDERS = ("symmetric", "replicate")
 BLOCK_SIZE = 1 << 16  # numbers that are computed at once: few enough to stay in a CPU's cache
 
 

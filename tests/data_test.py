@@ -12,7 +12,7 @@ import pytest
 
 from data import PatchSequence, WorkerDied, find_training_pairs, patch_stream
 from datasets.degradations import Degradation
-from datasets.degraded import find_downgrade
+from datasets.degraded import find_downgrade, find_or_make_pairs
 from datasets.div2k import find_pairs
 from datasets.patches import PatchStream
 from errors import UserError
@@ -427,3 +427,9 @@ def test_validation_images_may_come_from_the_training_folder_or_another_data_set
         find_training_pairs(tmp_path / "merged", 2, downgrade)
     with pytest.raises(UserError, match="all of its images are for validation"):
         find_training_pairs(tmp_path / "merged", 2, downgrade, range(1, 3), range(1, 3))
+
+
+def test_images_smaller_than_a_pixel_of_low_resolution_are_an_error(tmp_path):
+    write_arrays(tmp_path / "DIV2K_train_HR", "0001", shape=(3, 9, 3))
+    with pytest.raises(UserError, match=r"DIV2K_train_HR: none of its images is as large as 4 x 4 pixels"):
+        find_or_make_pairs(tmp_path, "train", 4, find_downgrade("photo", 1.0, 1, seed=0))
