@@ -15,6 +15,7 @@ import time
 from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -138,17 +139,22 @@ def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main)
     assert_same_outcome(one_epoch, whole_run(2))
 
 
+@pytest.mark.parametrize(("method", "subset"), [("fit", "train"), ("evaluate", "valid")])
 def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(train_here, whole_run, run_main,
-                                                                             monkeypatch):
-    calls, genuine = itertools.count(1), WorkerPool.result
+                                                                             monkeypatch, method, subset):
+    genuine = getattr(keras.Model, method)
 
-    def killed_at_the_sixth(pool, future):
-        if next(calls) == 6:
-            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    def killed_within(network, sequence, **kwargs):
+        def killed(pool, future):
+            monkeypatch.setattr(WorkerPool, "result", genuine_result)
+            os.kill(pool._workers.started[0].pid, signal.SIGKILL)
             raise BrokenProcessPool
-        return genuine(pool, future)
 
-    monkeypatch.setattr(WorkerPool, "result", killed_at_the_sixth)
+        genuine_result = WorkerPool.result
+        monkeypatch.setattr(WorkerPool, "result", killed)
+        return genuine(network, sequence, **kwargs)
+
+    monkeypatch.setattr(keras.Model, method, killed_within)
     result, run = train_here("--epochs", 2, "--use-multiprocessing")
     monkeypatch.undo()
     progress = progress_of(run)

@@ -2,7 +2,6 @@
 
 import signal
 
-import keras
 from tqdm import tqdm
 
 
@@ -50,19 +49,3 @@ class Interrupts:
         if self._received is not None:
             raise KeyboardInterrupt
         self._received = number
-
-
-class InterruptCheck(keras.callbacks.Callback):
-    """Looks for a signal after each batch of a validation."""
-
-    def __init__(self, interrupts):
-        super().__init__()
-        self.interrupts = interrupts
-
-    def on_test_batch_end(self, batch, logs=None):
-        try:
-            self.interrupts.check()
-        except Interrupted:
-            if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
-                self.model.jax_state_sync()
-            raise

@@ -50,6 +50,7 @@ class Training:
         self.inference_model = inference_model
         self.super_resolve = SuperResolver(inference_model)
         self.sequence = sequence
+        self.sequences = [sequence]
         self.schedule = schedule
         self.workspace = workspace
         self.progress = progress
@@ -92,7 +93,8 @@ class Training:
                   f"    {resume_command} {self.workspace.folder}")
             return interrupted.exit_code
         finally:
-            self.sequence.close()
+            for sequence in self.sequences:
+                sequence.close()
             self.workspace.unlock()
         print(self.summary())
         return 0
@@ -100,7 +102,8 @@ class Training:
     def check(self):
         """Raises `Interrupted` if a signal has come, and `WorkerDied` if a process that loads images was killed."""
         self.interrupts.check()
-        self.sequence.check()
+        for sequence in self.sequences:
+            sequence.check()
 
     def variables(self):
         """Returns all that a state keeps: lists of Keras variables by the name of their group."""

@@ -7,7 +7,7 @@ import keras
 
 from data import WorkerDied
 from evaluation import DIV2KSample, Protocol, measure
-from training.interrupts import InterruptCheck, Interrupted
+from training.interrupts import Interrupted
 from training.loop import Training
 from training.networks import averaged_weights
 from training.workspace import network_variables
@@ -22,8 +22,8 @@ class PixelTraining(Training):
         network: compiled network.
         inference_model: float32 network with the same weights, which is saved and used for full-size images.
         sequence: `PatchSequence` of training patches.
-        validate: function of a `PixelTraining` that returns `val_psnr` in dB and other figures as a dict; None to
-            train without validation.
+        validate: function of a `PixelTraining` that returns `val_psnr` in dB and other figures as a dict, with the
+            `PatchSequence`s that it reads as `sequences`; None to train without validation.
         schedule: learning rate as a function of the step.
         early_stopping: epochs without a better `val_psnr` after which the run ends, None for no such end.
         kwargs: of `Training`.
@@ -36,6 +36,7 @@ class PixelTraining(Training):
         super().__init__(inference_model, sequence, schedule, **kwargs)
         self.network = network
         self.validate = validate
+        self.sequences = [sequence, *(validate.sequences if validate else ())]
         self.early_stopping = early_stopping
 
     def variables(self):
@@ -84,16 +85,35 @@ class PatchValidation:
 
     def __init__(self, sequence):
         self.sequence = sequence
+        self.sequences = [sequence]
         self.num_images = len(sequence.stream.pairs)
 
     def __call__(self, run):
         logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
-                                    callbacks=[InterruptCheck(run.interrupts)])
+                                    callbacks=[ValidationMonitor(run)])
         return {f"val_{name}": float(value) for name, value in logs.items()}
+
+
+class ValidationMonitor(keras.callbacks.Callback):
+    """Looks for a signal, and for a killed process, after each batch of the validation of a `PixelTraining`."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def on_test_batch_end(self, batch, logs=None):
+        try:
+            self.run.check()
+        except (Interrupted, WorkerDied):
+            if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
+                self.model.jax_state_sync()
+            raise
 
 
 class FullSizeValidation:
     """Validates the inference model of a `PixelTraining` on full-size images: `val_psnr`, as evaluate.py does."""
+
+    sequences = ()
 
     def __init__(self, pairs):
         self.samples = [DIV2KSample(pair) for pair in pairs]
