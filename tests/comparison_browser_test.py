@@ -35,7 +35,8 @@ def browser(tmp_path_factory):
         yield browser
 
 
-@pytest.fixture(params=[(1200, 1000), (520, 900)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.fixture(params=[(1200, 1000), pytest.param((520, 900), marks=pytest.mark.slow)],
+                ids=lambda size: f"{size[0]}x{size[1]}")
 def opened(request, browser, tmp_path):
     """A page of two images, opened in a window of each size: the browser, the second image's frame and comparison."""
     comparison = make_comparison(name=NAME)

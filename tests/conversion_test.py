@@ -198,6 +198,7 @@ def test_a_photo_keeps_its_id_and_its_subset_when_its_folder_moves(run_main, pho
     assert set(moved) < set(rows(tmp_path / "bin"))
 
 
+@pytest.mark.slow
 def test_a_split_of_an_earlier_version_is_kept_until_another_is_asked_for(run_main, photos, tmp_path):
     for name in ("a.png", "b.PNG", "below/c.png"):
         outdir = tmp_path / Path(name).stem
@@ -384,9 +385,10 @@ def assert_whole(outdir):
 
 
 @pytest.mark.parametrize(("number", "times", "code"), [
-    (signal.SIGINT, 3, 130), (signal.SIGTERM, 1, 143),
+    (signal.SIGINT, 3, 130),
     *(pytest.param(*case, marks=pytest.mark.slow) for case in (
-        (signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 3, 143), (signal.SIGHUP, 1, 129)))])
+        (signal.SIGTERM, 1, 143), (signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 3, 143),
+        (signal.SIGHUP, 1, 129)))])
 def test_a_signal_ends_a_conversion_at_once_and_it_can_be_gone_on_with(run_main, many, tmp_path, number, times, code):
     started = start_dataset(many, tmp_path / "bin")
     started.signal_group(number, times)
@@ -413,6 +415,7 @@ def test_no_worker_outlives_a_conversion_that_is_killed(many, tmp_path):
         assert started.left() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_an_error_after_what_is_finished_is_kept(run_main, many, tmp_path):
     started = start_dataset(many, tmp_path / "bin")
     started.wait_until(lambda: len(list((tmp_path / "bin").glob("*/*.npy"))) > 4)
@@ -512,6 +515,7 @@ def test_a_pipe_in_place_of_a_list_is_named_and_not_opened(run_main, photos, tmp
     assert_one_line_error(result, tmp_path / "bin" / name, "is no regular file")
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf8_and_control_characters_are_converted_in_any_locale(tmp_path):
     names = [b"\xff\xe9.png", b"line\nbreak.png", b"escape\x1b[2J.png", b"bad-\xfe\n.png", b"n" * 251 + b".png"]
     photos = tmp_path / os.fsdecode(b"photos-\xff")

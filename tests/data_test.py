@@ -102,6 +102,7 @@ def test_batches_go_on_when_a_worker_is_killed_until_it_is_asked_for(pairs):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_in_the_middle_of_a_batch_is_noticed(pairs):
     stream = HalfSent(PatchStream(pairs, 3, batch_size=4, patch_size=9))
     sequence = PatchSequence(stream, 4, 2, True, 1)
@@ -193,7 +194,7 @@ class MadePair:
         return hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale], lr[y:y + size, x:x + size]
 
 
-@pytest.mark.parametrize("in_processes", [False, True])
+@pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_pair_that_makes_its_low_resolution_trains(tmp_path, in_processes):
     for i in range(3):
         np.save(tmp_path / f"{i}.npy", make_photo(40 + i, 50, seed=i))

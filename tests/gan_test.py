@@ -34,7 +34,7 @@ GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
 once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the same on every backend, and takes long")
 
 
-@pytest.fixture(scope="module", params=["sr-resnet", pytest.param("edsr-gen", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["edsr-gen", pytest.param("sr-resnet", marks=pytest.mark.slow)])
 def steps(request):
     """A compiled step of the generator and one of the discriminator, of small networks, which the tests train on."""
     return adversarial_steps(GENERATORS[request.param]())
@@ -353,6 +353,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(train_tiny):
                           "a lower --generator-learning-rate or --discriminator-learning-rate may help")
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, whole, run_main, monkeypatch):
     original, steps = GANTraining.step, []
 
@@ -370,6 +371,7 @@ def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, whole, run_mai
     assert_same_outcome(run, whole, "losses.csv")
 
 
+@pytest.mark.slow
 def test_the_moving_average_of_the_generator_is_saved_and_the_best_model_named(train_tiny):
     (_, out, _), run = train_tiny("--ema", 0.5, "--log-steps", 2, "--keep-last", 1)
     distances = {int(row["epoch"]): float(row["val_vgg54"]) for row in losses(run)}

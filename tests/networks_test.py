@@ -82,6 +82,7 @@ def test_importing_model_is_all_that_loading_needs(tmp_path):
     assert output.stdout.split() == ["wdsr_b"], output.stderr
 
 
+@pytest.mark.slow
 def test_a_users_keras_settings_do_not_change_the_networks(tmp_path):
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16"}')
     code = "import numpy, model; m = model.edsr(2, 4, 1); print(m(numpy.zeros((1, 5, 6, 3))).shape, m.weights[0].dtype)"

@@ -112,7 +112,7 @@ def train_here(run_main, dataset, tmp_path):
 
 # An epoch looks for a signal at its start, after each of its 4 steps, and twice in its validation.
 @pytest.mark.parametrize(("argv", "count"), [
-    ([], 3), (["--gradient-accumulation", "2", "--ema", "0.9"], 2),
+    (["--gradient-accumulation", "2", "--ema", "0.9"], 2), pytest.param([], 3, marks=pytest.mark.slow),
     pytest.param(["--gradient-accumulation", "2", "--ema", "0.9"], 6, marks=pytest.mark.slow),
     *(pytest.param(["--benchmark"], count, marks=pytest.mark.slow) for count in range(2, 15)),
     *(pytest.param(["--ema", "0.9"], count, marks=pytest.mark.slow) for count in (4, 6)),
@@ -139,7 +139,8 @@ def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main)
     assert_same_outcome(one_epoch, whole_run(2))
 
 
-@pytest.mark.parametrize(("method", "subset"), [("fit", "train"), ("evaluate", "valid")])
+@pytest.mark.parametrize(("method", "subset"), [
+    ("fit", "train"), pytest.param("evaluate", "valid", marks=pytest.mark.slow)])
 def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(train_here, whole_run, run_main,
                                                                              monkeypatch, method, subset):
     genuine = getattr(keras.Model, method)
@@ -256,7 +257,8 @@ def test_a_loss_that_is_not_finite_later_names_the_last_good_checkpoint(one_epoc
     assert_one_line_error(result, "the loss is nan at step 1 of epoch 2", "learning rate", checkpoint)
 
 
-@pytest.mark.parametrize("failing", ["model", pytest.param("state", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", ["model", "state"])
 def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(one_epoch, run_main, monkeypatch, failing):
     run = one_epoch
     content = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "logs" not in path.parts}
@@ -299,6 +301,7 @@ def test_training_goes_on_from_a_checkpoint_with_the_state_beside_it(train_here,
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_its_state_gets_a_fresh_optimizer_and_says_so(train_here, whole_run, tmp_path):
     part = shutil.copytree(whole_run(2), tmp_path / "part")
     first, last = sorted((part / "models").glob("*.keras"))

@@ -73,7 +73,8 @@ def test_no_pixel_beyond_the_reach_matters_and_one_within_does(name):
     assert middle + radius - 1 <= rows.max() <= middle + radius
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [
+    name if name in ("wdsr-b-x3", "edsr-x2") else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS])
 def test_tiles_give_what_the_whole_image_gives(name):
     model = NETWORKS[name]()
     set_weights(model)

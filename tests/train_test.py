@@ -277,6 +277,7 @@ def test_figures_of_every_n_steps_are_means_over_these_steps(tmp_path):
     assert contents == {1, 2}
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best_model_and_is_resumed(train_tiny, run_main, monkeypatch):
     psnrs = [20.0, 22.0, 21.0, 21.5, 21.0, 20.0, 20.0]
     monkeypatch.setattr("training.pixelwise.PatchValidation.__call__",
