@@ -1,5 +1,6 @@
 # make demo: super-resolve ./demo into ./output.  make test: lint and tests.  make test-slow: tests that take minutes.
 # make torture: kills at random moments, odd and hostile files.
+# make results: the figures of the shipped models again, on the test sets in SR_TEST_DATA.
 # make test-backends: the tests on JAX and on PyTorch, in environments of their own without TensorFlow.
 # The first two set up .venv first; VENV=DIR uses the environment in DIR as it is.
 
@@ -15,7 +16,7 @@ BACKEND_TESTS = $(addprefix --ignore=tests/,archives_test.py colours_test.py com
 	images_test.py layout_test.py command_line_test.py marks_test.py metadata_test.py pairing_test.py photos_test.py \
 	readme_test.py resize_test.py side_information_test.py sources_test.py workers_test.py) tests
 
-.PHONY: demo test test-slow torture test-backends setup
+.PHONY: demo test test-slow torture results test-backends setup
 
 demo: setup
 	$(BIN)/python demo.py -i ./demo -o ./output
@@ -29,6 +30,9 @@ test-slow: setup
 
 torture: setup
 	$(BIN)/python -m pytest -m slow tests/torture_test.py
+
+results: setup
+	$(BIN)/python benchmarks/shipped_models.py --testsets $(SR_TEST_DATA)/testsets
 
 test-backends: .venv-jax/.installed .venv-torch/.installed
 	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(BACKEND_TESTS)

@@ -10,6 +10,7 @@
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
     python convert.py mix -i ./smooth.keras ./textured.keras --weight 0.7 -o ./between.keras
     python convert.py colours -i ./generator-epoch-150.keras -o ./generator.keras
+    python convert.py float16 -i ./epoch-300.keras -o ./small.keras
 
 div2k: DIV2K's archives are fetched into --indir and become arrays; what was fetched is kept, and a fetch that was cut
 off goes on. numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as
@@ -20,7 +21,8 @@ validation, so that it stays what it is when others come.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
 or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
 the file is executed. mix: a model between two of the same network. colours: a GAN's generator gets the colours of its
-input, where adversarial training has shifted them.
+input, where adversarial training has shifted them. float16: a model file of less than half the size, which is loaded
+in float32.
 """
 
 import argparse
@@ -33,8 +35,8 @@ from command_line import LARGEST_SEED, add_white_level, folder_part, number, run
 from errors import UserError
 from files import make_folder
 
-COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights", "mix", "colours")
-MODEL_COMMANDS = ("weights", "mix", "colours")
+COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights", "mix", "colours", "float16")
+MODEL_COMMANDS = ("weights", "mix", "colours", "float16")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
     "scales": ("div2k", "bicubic", *DEGRADATIONS, "dataset"),
@@ -61,10 +63,10 @@ def parser():
     p = script_parser(__doc__)
     p.add_argument("command", choices=COMMANDS, help="what to make")
     p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="PATH",
-                   help="folder of images, searched with its subfolders; dataset takes several; weights and colours "
-                        "take a file, mix two")
+                   help="folder of images, searched with its subfolders; dataset takes several; weights, colours and "
+                        "float16 take a file, mix two")
     p.add_argument("-o", "--outdir", type=Path, required=True, metavar="PATH",
-                   help="folder to write to; weights, mix, colours: a .keras file")
+                   help="folder to write to; weights, mix, colours, float16: a .keras file")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",
@@ -175,8 +177,10 @@ def _make_model(args):
         weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
     elif args.command == "mix":
         weights.mix(*args.indir, args.outdir, args.weight)
-    else:
+    elif args.command == "colours":
         weights.write_with_colours(args.indir[0], args.outdir)
+    else:
+        weights.write_half(args.indir[0], args.outdir)
 
 
 def _command_first(argv):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
 from command_line import add_device_options, number, prepare_backend, run, script_parser
-from imaging.formats import BY_SUFFIX, CHOICES
+from imaging.formats import BY_SUFFIX, CHOICES, format_of
 
 DEFAULT_INPUT = "./demo"
 LARGEST_FACTOR = 100
@@ -32,8 +32,10 @@ def parser():
     p.add_argument("-o", "--outdir", type=Path, default="./output", metavar="PATH",
                    help="folder to write to; for one image as input also the name of an image")
     p.add_argument("-m", "--model", metavar="MODEL",
-                   help="the name of a shipped model, a .keras file, or weights of other people "
-                        f"({', '.join(FOREIGN_SUFFIXES)}); by default the shipped model for --scale")
+                   help="the name of a shipped model, a .keras file, weights of other people "
+                        f"({', '.join(FOREIGN_SUFFIXES)}), or an address hf://NAME/MODEL; by default the shipped "
+                        "models for --scale: one for JPEG and other formats with loss, one for the others")
+    p.add_argument("--list-models", action="store_true", help="list the shipped models and exit")
     p.add_argument("-s", "--scale", type=int, choices=SCALES,
                    help="of the shipped model; by default 4, or the model's own")
     p.add_argument("--outscale", type=number(float, 0, LARGEST_FACTOR, exclusive=True), metavar="F",
@@ -75,13 +77,14 @@ def parse_args(argv=None):
 
 def main(args):
     """Super-resolves the images of `args.inputs`; returns 1 if any of them failed."""
-    from comparison import PAGE_NAME, figure_paths
+    if args.list_models:
+        return _list_models()
+    from comparison import PAGE_NAME
     from errors import UserError
     from files import make_folder
     from imaging.marks import is_foreign
-    from super_resolution.existing import fitting, make_settings
+    from super_resolution.existing import fitting
     from super_resolution.inputs import Inputs
-    from super_resolution.loading import model_path
 
     inputs = Inputs(args.inputs or [DEFAULT_INPUT], args.recursive)
     _tell(inputs.notes(), inputs.failures)
@@ -90,13 +93,12 @@ def main(args):
     if args.compare and is_foreign(page) and not args.overwrite:
         raise UserError(f"{page}: is there and no run has written it: choose another folder, or --overwrite")
     make_folder(folder)
-    settings = make_settings(model_path(args.model, args.scale), precision=args.precision,
-                             self_ensemble=args.self_ensemble, factor=args.outscale, strip=args.strip)
+    groups = _by_model(args, jobs)
     num_failed, num_done = len(inputs.failures), 0
-    is_all_there = args.skip_existing and not args.compare and fitting(jobs, settings)  # the page shows all
+    is_all_there = args.skip_existing and not args.compare and all(  # the page shows all
+        fitting(group, _settings(args, path)) for path, group in groups.items())
     if jobs and not is_all_there:
-        figures = figure_paths(jobs) if args.compare else {}
-        failed, num_done = _run(args, folder, jobs, figures, settings)
+        failed, num_done = _run(args, folder, groups)
         num_failed += failed
     num_kept = len(inputs.failures) + len(jobs) - num_done - num_failed
     print(f"images: {num_done} super-resolved, {num_kept} already there, {num_failed} failed: {args.outdir}")
@@ -134,21 +136,63 @@ def _plan(args, inputs):
     return output, plan({path: name for path, name in inputs.images.items() if path not in left_out}, output, suffix)
 
 
-def _run(args, folder, jobs, figures, settings):
-    """Loads the model and does the jobs; returns how many failed, and how many are done anew."""
+def _by_model(args, jobs):
+    """Returns the jobs of each model as a dict from its path; without --model, the format of a photo chooses it."""
+    from super_resolution.loading import default_model, model_path
+
+    if args.model or not jobs:
+        return {model_path(args.model, args.scale): jobs}
+    groups = {}
+    for job in jobs:
+        groups.setdefault(default_model(args.scale, job.source), []).append(job)
+    return groups
+
+
+def _settings(args, path):
+    """Returns what the outputs of the model at `path` depend on besides their photos."""
+    from super_resolution.existing import make_settings
+
+    return make_settings(path, precision=args.precision, self_ensemble=args.self_ensemble, factor=args.outscale,
+                         strip=args.strip)
+
+
+def _run(args, folder, groups):
+    """Does the jobs of each model; returns how many failed, and how many are done anew."""
     prepare_backend(args.gpu_memory_fraction)
     from tqdm import tqdm
 
-    from comparison import ComparisonPage, Presentation, find_hr
+    from comparison import ComparisonPage, figure_paths
     from imaging.photos import image_size
+    from super_resolution.batch import MEGA
+
+    jobs = [job for group in groups.values() for job in group]
+    figures = figure_paths(jobs) if args.compare else {}
+    sizes = {job: math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs}
+    title = " and ".join(path.stem for path in groups)
+    num_failed = num_done = 0
+    with (ComparisonPage(folder, title) if args.compare else contextlib.nullcontext() as page,
+          tqdm(total=sum(sizes.values()), bar_format=BAR, leave=False, disable=None) as bar):
+        for path, group in groups.items():
+            failed, done = _run_model(args, path, group, sizes, figures, page, bar)
+            num_failed += failed
+            num_done += done
+        if page:
+            bar.write(f"to look at: {page.write()}", file=sys.stdout)
+    return num_failed, num_done
+
+
+def _run_model(args, path, jobs, sizes, figures, page, bar):
+    """Loads the model at `path` and does its jobs; returns how many failed, and how many are done anew."""
+    from comparison import Presentation, find_hr
     from super_resolution import load
-    from super_resolution.batch import MEGA, Batch
+    from super_resolution.batch import Batch
     from super_resolution.existing import sort_out
 
-    super_resolve = load(args.model, args.scale, tile_size=args.tile_size, precision=args.precision,
+    super_resolve = load(path, args.scale, tile_size=args.tile_size, precision=args.precision,
                          self_ensemble=args.self_ensemble)
-    factor = args.outscale or super_resolve.scale
-    print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else ""))
+    factor, settings = args.outscale or super_resolve.scale, _settings(args, path)
+    print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else "")
+          + ("" if args.model else f", {len(jobs)} {_kind(jobs)}"))
     todo, kept, failures, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
     _tell([f"done again, since {reason}: {count}" for reason, count in again.items()],
           [f"{text} (--overwrite)" for text in failures])
@@ -156,15 +200,27 @@ def _run(args, folder, jobs, figures, settings):
     originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale) if args.hr else {}
     if args.hr:
         print(f"{args.hr}: originals of {len(originals)} of {len(jobs)} images")
-    sizes = [math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs]
-    with (ComparisonPage(folder, super_resolve.name) if args.compare else contextlib.nullcontext() as page,
-          tqdm(total=sum(sizes), bar_format=BAR, leave=False, disable=None) as bar):
-        observer = Presentation(page, super_resolve, figures, originals) if page else None
-        batch = Batch(super_resolve, bar, observer, kept, args.debug, factor, settings, args.strip)
-        batch.run(jobs, sizes)
-        if page:
-            bar.write(f"to look at: {page.write()}", file=sys.stdout)
+    observer = Presentation(page, super_resolve, figures, originals) if page else None
+    batch = Batch(super_resolve, bar, observer, kept, args.debug, factor, settings, args.strip)
+    batch.run(jobs, [sizes[job] for job in jobs])
     return batch.num_failed + len(failures), batch.num_done
+
+
+def _kind(jobs):
+    """Returns the formats of the jobs' photos in words, such as 'JPEG and WebP images'."""
+    names = sorted({format_of(job.source).name for job in jobs})
+    return f"{' and '.join(names)} image{'s' if len(jobs) > 1 else ''}"
+
+
+def _list_models():
+    import pretrained
+
+    for name, entry in sorted(pretrained.models().items()):
+        facts = [f"x{entry['scale']}", entry["network"], f"{entry['parameters']:,} parameters",
+                 *(f"{images} {psnr:.2f} dB" for images, (psnr, _) in entry["results"].items()),
+                 *(f"the default for {kind} images" for kind in entry["default_for"])]
+        print(f"{name}: {', '.join(facts)}")
+    return 0
 
 
 if __name__ == "__main__":

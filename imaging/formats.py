@@ -28,6 +28,7 @@ class Format(NamedTuple):
         options: of libvips' operation that saves it.
         bits: most bits of a sample that are written, 8 or 16.
         has_grey, has_alpha: whether it can be written without colours, and with alpha.
+        is_lossy: whether photos in it are mostly compressed with loss.
         profile: most bytes of a colour profile that is written; 0: none.
         most_bytes: of uncompressed pixels, which its header counts; None: any number.
         most_pixels: of an image to be read, where that is fewer than of others.
@@ -46,6 +47,7 @@ class Format(NamedTuple):
     bits: int = 8
     has_grey: bool = True
     has_alpha: bool = True
+    is_lossy: bool = False
     profile: int = 16_000_000
     most_bytes: int | None = None
     most_pixels: int | None = None
@@ -69,11 +71,11 @@ FORMATS = (
            profile=1 << 20,  # which is what Pillow reads
            read="imaging.png:read", save="imaging.png:save"),
     Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
-           {"Q": 95, "subsample_mode": "off", "keep": ICC}, has_alpha=False, read="imaging.jpeg:read",
-           save="imaging.jpeg:save"),
+           {"Q": 95, "subsample_mode": "off", "keep": ICC}, has_alpha=False, is_lossy=True,
+           read="imaging.jpeg:read", save="imaging.jpeg:save"),
     # 98 is as near to the pixels as JPEG at 95, since it subsamples colours.
     Format("WebP", (".webp",), rb"RIFF.{4}WEBP", 16_383, "WebP", "webp", {"Q": 98, "keep": ICC}, has_grey=False,
-           read="imaging.webp:read", save="imaging.webp:save"),
+           is_lossy=True, read="imaging.webp:read", save="imaging.webp:save"),
     Format("TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*|II\+\0|MM\0\+", 100_000_000, None, "tiff",
            {"compression": "deflate", "level": 3, "predictor": "horizontal", "resunit": "inch", "keep": ICC}, bits=16,
            read="imaging.tiff:read", save="imaging.tiff:save"),
@@ -83,7 +85,7 @@ FORMATS = (
     # Reading takes 15 bytes a pixel.
     Format("AVIF", (".avif",), rb".{4}ftyp(avif|avis|mif1|msf1)", 16_384, "Avif", "heif",
            {"compression": "av1", "Q": 95, "subsample_mode": "off", "effort": 2, "keep": ICC | EXIF | XMP}, bits=16,
-           has_grey=False, most_pixels=100_000_000, read="imaging.avif:read", save="imaging.avif:save"),
+           has_grey=False, is_lossy=True, most_pixels=100_000_000, read="imaging.avif:read", save="imaging.avif:save"),
 )
 BY_SUFFIX = {suffix: form for form in FORMATS for suffix in form.suffixes}
 SUFFIXES = tuple(BY_SUFFIX)

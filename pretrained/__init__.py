@@ -1,17 +1,22 @@
-"""The shipped models: .keras files beside this one. Names end in the scale; nothing is imported that takes time."""
+"""The shipped models: .keras files beside this one, and their list, models.json. Nothing slow is imported."""
 
+import json
 from pathlib import Path
 
 from errors import UserError
 
 FOLDER = Path(__file__).parent
-# The model of each scale where none is named: one trained with a pixel-wise loss, never a GAN's generator.
-DEFAULTS = {2: "wdsr-b-8-x2", 3: "wdsr-b-8-x3", 4: "wdsr-b-8-x4"}
+LIST = FOLDER / "models.json"  # one entry a model; what stands in it is said in docs/results.md
+
+
+def models():
+    """Returns the list of the shipped models: a dict from name to a dict of its entry."""
+    return json.loads(LIST.read_text(encoding="utf-8"))
 
 
 def names():
     """Returns the sorted names of the shipped models."""
-    return sorted(path.stem for path in FOLDER.glob("*.keras"))
+    return sorted(models())
 
 
 def path_of(name):
@@ -20,18 +25,26 @@ def path_of(name):
     Raises:
         UserError: lists the names that there are.
     """
-    if name not in names():
+    if name not in models():
         raise UserError(f"{name} is none of the shipped models: choose {', '.join(names())}, or give a file of weights")
     return FOLDER / f"{name}.keras"
 
 
-def default_path(scale):
-    """Returns the file of the shipped model for a scale.
+def default_path(scale, lossy=False):
+    """Returns the file of the shipped model for a scale, never a GAN's generator.
+
+    Args:
+        scale: factor.
+        lossy: for images that were compressed with loss, such as JPEG; where no model was trained on such images, it is
+            the one for other images.
 
     Raises:
         UserError: says for which scales there is one.
     """
-    if scale not in DEFAULTS:
-        raise UserError(f"there is no shipped model for scale {scale}: choose {', '.join(map(str, sorted(DEFAULTS)))}, "
-                        "or give a model")
-    return path_of(DEFAULTS[scale])
+    defaults = {(entry["scale"], kind): name for name, entry in models().items() for kind in entry["default_for"]}
+    name = (lossy and defaults.get((scale, "lossy"))) or defaults.get((scale, "lossless"))
+    if name is None:
+        scales = sorted({scale for scale, _ in defaults})
+        raise UserError(f"there is no shipped model for scale {scale}: choose {', '.join(map(str, scales))}, or give a "
+                        "model")
+    return path_of(name)

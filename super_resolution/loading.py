@@ -6,9 +6,11 @@ import pretrained
 import weights
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
 from errors import UserError
+from imaging.formats import format_of
 from super_resolution.precision import mixed_bfloat16
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
+from weights.hub import HUB, fetch
 
 DEFAULT_SCALE = 4
 
@@ -17,8 +19,8 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     """Loads a model once, to enlarge any number of images: `load().enlarge(image)`.
 
     Args:
-        model: a .keras file, other people's weights (.h5, .hdf5, .pt, .pth), the name of a shipped model, or None:
-            the shipped model for `scale`.
+        model: a .keras file, other people's weights (.h5, .hdf5, .pt, .pth), the name of a shipped model, an address
+            such as hf://NAME/MODEL, or None: the shipped model for `scale`.
         scale: 2, 3, 4 or 8; None: what `model` has, without a model 4.
         tile_size: of the tiles, in LR pixels; None: what fits in memory well.
         precision: 'float32', or 'bfloat16': faster on CPUs and GPUs that compute with it, and less exact.
@@ -43,12 +45,23 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
 
 
 def model_path(model, scale):
-    """Returns the path of the file that `load` reads, whose arguments these are.
+    """Returns the path of what `load` reads, whose arguments these are; what an address names is fetched.
 
     Raises:
-        UserError: there is no shipped model of this name or scale.
+        UserError: there is no shipped model of this name or scale, or it cannot be fetched.
     """
+    if str(model).startswith(HUB):
+        return fetch(str(model))
     if model is None:
         return pretrained.default_path(DEFAULT_SCALE if scale is None else scale)
     is_name = Path(model).suffix.lower() not in (".keras", *FOREIGN_SUFFIXES) and Path(model).name == str(model)
     return pretrained.path_of(str(model)) if is_name else Path(model)
+
+
+def default_model(scale, image):
+    """Returns the path of the shipped model for a scale, None for 4, that is best for the image file `image`.
+
+    Raises:
+        UserError: there is no shipped model for this scale.
+    """
+    return pretrained.default_path(DEFAULT_SCALE if scale is None else scale, format_of(image).is_lossy)

@@ -1,14 +1,11 @@
 """What people who script rely on: images of every kind go in, and come out larger."""
 
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-import pretrained
 import weights
 from errors import UserError
 from imaging.image_files import read_image
@@ -18,7 +15,7 @@ from model import wdsr_b
 from super_resolution import SuperResolver, load
 from super_resolution.reach import receptive_radius
 from super_resolution.tiles import default_memory
-from tests.conftest import ROOT, make_photo
+from tests.conftest import make_photo
 from tests.golden_cases import NETWORKS, set_weights
 
 SCALE = 3
@@ -205,20 +202,6 @@ def test_wrong_models_scales_and_precisions_are_named(tmp_path):
             load(*arguments)
     with pytest.raises(UserError, match="precision int8 is not supported: choose float32 or bfloat16"):
         load(precision="int8")
-
-
-def test_every_default_is_shipped_for_its_scale_and_made_without_a_gan():
-    assert set(pretrained.DEFAULTS) == {int(name[-1]) for name in pretrained.names() if "gan" not in name}
-    for scale, name in pretrained.DEFAULTS.items():
-        assert name.endswith(f"-x{scale}")
-        assert "gan" not in name
-        assert pretrained.path_of(name).is_file()
-
-
-def test_the_names_of_the_shipped_models_are_known_without_keras():
-    code = "import sys, pretrained; print(pretrained.names()); assert not {'keras', 'numpy'} & set(sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert "wdsr-b-8-x4" in output.stdout, output.stderr
 
 
 def test_large_networks_get_more_memory_for_their_tiles():

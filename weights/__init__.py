@@ -2,7 +2,8 @@
 
 from weights.files import convert, load
 from weights.foreign import load_foreign
-from weights.mixing import mix, write_with_colours
+from weights.mixing import mix, write_half, write_with_colours
 from weights.native import copy, model_scale, save
 
-__all__ = ["convert", "copy", "load", "load_foreign", "mix", "model_scale", "save", "write_with_colours"]
+__all__ = ["convert", "copy", "load", "load_foreign", "mix", "model_scale", "save", "write_half",
+           "write_with_colours"]

@@ -46,6 +46,19 @@ def read_archive(path):
         raise UserError(f"{path}: cannot be loaded as a Keras model: {one_line(error)}") from error
 
 
+def read_folder(path):
+    """Reads what Keras puts into a .keras file from a folder; returns and raises as `read_archive`."""
+    contents = []
+    for name in (CONFIG, WEIGHTS):
+        part = path / name
+        if not part.is_file():
+            raise UserError(f"{path}: cannot be loaded as a Keras model: it has no {name}")
+        if part.stat().st_size > LARGEST[name]:
+            raise UserError(f"{part}: has {part.stat().st_size:,} bytes: far more than that of such a network")
+        contents.append(part.read_bytes())
+    return contents
+
+
 def _check_directory(content):
     """Checks the size of the table of contents, which zipfile reads as a whole whatever it is."""
     end = content[-22:]

@@ -1,9 +1,9 @@
-"""New models from models that are there: between two of them, or with the colours of what goes in."""
+"""New models from models that are there: between two, with the colours of what goes in, or of half the size."""
 
 from errors import UserError
 from model import ColourKeeping, keep_colours
 from weights.files import load
-from weights.native import model_scale, save
+from weights.native import model_scale, save, save_half
 
 
 def mix(first, second, target, weight):
@@ -39,3 +39,12 @@ def write_with_colours(path, target):
     if any(isinstance(layer, ColourKeeping) for layer in generator.layers):
         raise UserError(f"{path}: keeps the colours of its input already")
     save(keep_colours(generator, model_scale(generator)), target)
+
+
+def write_half(path, target):
+    """Writes a model with its weights in float16: it is loaded in float32, and the file has less than half the size.
+
+    Raises:
+        UserError: the file cannot be loaded, or has weights that are too large.
+    """
+    save_half(load(path), target)

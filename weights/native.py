@@ -1,14 +1,17 @@
 """Our own model files (.keras), and the transfer of weights between models."""
 
+import io
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
 from choices import SCALES
 from errors import UserError
 from files import atomic_path
-from weights.archive import WEIGHTS, read_archive
+from weights.archive import WEIGHTS, read_archive, read_folder
 from weights.blueprint import read_blueprint
 from weights.hdf5 import read_layers
 from weights.plain_json import one_line, parse_json
@@ -23,20 +26,58 @@ def save(model, path):
         model.save(temporary)
 
 
+def save_half(model, path):
+    """Writes `model` as `save` does, with its weights in float16 and compressed: less than half the size.
+
+    Keras and `load_native` load it as a float32 network.
+
+    Raises:
+        UserError: a weight is too large for float16.
+    """
+    if any(np.abs(array).max(initial=0) > np.finfo(np.float16).max for array in model.get_weights()):
+        raise UserError(f"{path}: has weights that are too large for float16 (at most 65,504)")
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        parts[WEIGHTS] = _halved(parts[WEIGHTS])
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+
+
+def _halved(content):
+    """Returns the bytes of an HDF5 file with the arrays of another in float16."""
+    halved = io.BytesIO()
+    with h5py.File(io.BytesIO(content)) as source, h5py.File(halved, "w") as target:
+
+        def copy_item(name, item):
+            if isinstance(item, h5py.Dataset):
+                place = target.create_dataset(name, data=item[()].astype(np.float16))
+            else:
+                place = target.require_group(name)
+            place.attrs.update(item.attrs)
+
+        source.visititems(copy_item)
+    return halved.getvalue()
+
+
 def load_native(path):
     """Loads a `.keras` file for inference. It is read as data: nothing that it names is called.
+
+    A folder that holds what is in such a file is loaded as well.
 
     Raises:
         UserError: names the file and why it cannot be loaded.
         OSError: it cannot be read.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: there is no such model file")
-    if path.suffix != ".keras":
+    if path.suffix != ".keras" and not path.is_dir():
         raise UserError(f"{path}: not a .keras file, which is what train.py writes")
     where = f"{path}: cannot be loaded as a Keras model"
-    config, content = read_archive(path)
+    config, content = read_folder(path) if path.is_dir() else read_archive(path)
     blueprint = read_blueprint(path, parse_json(where, config))
     layers, _ = read_layers(f"{where}: {WEIGHTS}", content, "keras3")
     arrays = {name: [tensor.array for tensor in tensors.values()] for name, tensors in layers}
