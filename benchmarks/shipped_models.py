@@ -104,13 +104,18 @@ def differences(entry, found):
     return texts
 
 
-def main():
-    """Prints the figures of each model; returns 1 if one differs from the list."""
+def parser():
+    """Returns the command line of this script."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--testsets", type=Path, required=True, metavar="DIR")
     p.add_argument("--models", nargs="+", metavar="NAME", help="by default all")
     p.add_argument("--write", action="store_true", help="put the figures into the list")
-    args = p.parse_args()
+    return p
+
+
+def main():
+    """Prints the figures of each model; returns 1 if one differs from the list."""
+    args = parser().parse_args()
     models = pretrained.models()
     faults = []
     for scale in sorted({models[name]["scale"] for name in args.models or models}):

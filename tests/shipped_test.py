@@ -36,13 +36,15 @@ def test_the_list_names_every_file_with_its_digest_and_figures():
 
 
 def test_the_readme_has_the_figures_of_the_list():
-    readme = (ROOT / "README.md").read_text()
+    lines = (ROOT / "README.md").read_text().splitlines()
     for name, entry in pretrained.models().items():
-        (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{name}`")]
-        cells = [f"{psnr:.2f} / " + f"{ssim:.4f}".removeprefix("0")
+        row, *robust = [line.split("|")[1:-1] for line in lines if line.startswith(f"| `{name}`")]
+        cells = [f" {psnr:.2f} / {ssim:.4f} ".replace(" 0.", " .")
                  for psnr, ssim in (entry["results"][images] for images in ("Set5", "Set14"))]
-        assert row.split("|")[2:4] == [f" {entry['scale']} ", f" {entry['parameters']:,} "]
-        assert all(f"| {cell} |" in row for cell in cells), (row, cells)
+        assert row[1:3] + row[4:] == [f" {entry['scale']} ", f" {entry['parameters']:,} ", *cells]
+        conditions = "Set14", "Set14 JPEG 90", "Set14 JPEG 75", "Set14 JPEG 50", "Set14 noise 10"
+        assert [row[1:] for row in robust] == [[f" {entry['results'][images][0]:.2f} " for images in conditions]
+                                               for _ in range(entry["scale"] == 4)]
 
 
 def test_one_model_of_a_scale_is_the_default_for_a_kind_of_images():
@@ -121,7 +123,6 @@ def hub(tmp_path, monkeypatch):
         def log_message(self, *_):
             pass
 
-    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path / "home"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listening.server_port}")
