@@ -18,6 +18,7 @@ INFERENCE_PRECISIONS = ("float32", "bfloat16")
 FOREIGN_SUFFIXES = (".h5", ".hdf5", ".pt", ".pth")  # Keras 2 files and PyTorch checkpoints
 MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
 METRICS_ON_REQUEST = ("ssim",)  # computed when the option of this name is given; all others always are
+TABLES = ("text", "markdown", "latex", "csv")
 CHANNELS = ("rgb", "y")
 # How images are compared: the channels, the pixels of border removed (a number, scale or scale+N), and whether the
 # output is rounded to whole numbers.
@@ -25,4 +26,5 @@ PROTOCOLS = {
     "original": {"channels": "rgb", "border": "0", "rounded": False},
     "div2k": {"channels": "rgb", "border": "scale+6", "rounded": True},
     "benchmark": {"channels": "y", "border": "scale", "rounded": True},
+    "ntire": {"channels": "rgb", "border": "scale", "rounded": True},
 }

@@ -2,10 +2,15 @@
 
     python evaluate.py --dataset ./DIV2K_BIN -i ./output/20261123-120000/models -o eval.json
     python evaluate.py --images ./Set5 -i ./pretrained --ssim --bicubic
+    python evaluate.py --images Set5 Set14 --sets ./sets.toml -i wdsr-b-8-x4 --ssim --bicubic --table markdown
+    python evaluate.py --images ./Set5 --sr-images ./RCAN_Set5 --scale 4
 
 The protocol says how images are compared: original (RGB, no border removed, neither clipped nor rounded; with
---dataset), div2k (RGB, scale + 6 pixels of border removed, rounded) or benchmark (Y channel, scale pixels of border
-removed, rounded; with --images). Each part of it can be set by itself.
+--dataset), div2k (RGB, scale + 6 pixels of border removed, rounded), benchmark (Y channel, scale pixels of border
+removed, rounded; with --images) or ntire (RGB, else as benchmark). Each part of it can be set by itself.
+
+A file of --sets has a table for each set, such as [Set14], with the folders hr and lr, relative to the file, and
+pair_by = "order" where that is right. --sr-images are measured as they are, whoever made them.
 
 A model or an image that fails is reported, the others are evaluated, and the exit code is 1.
 """
@@ -17,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import pretrained
-from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOCOLS, SCALES
+from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOCOLS, SCALES, TABLES
 from command_line import (
     add_dataset_options,
     add_device_options,
@@ -33,22 +38,34 @@ from errors import UserError
 def parser():
     """Returns the command line of this script."""
     p = script_parser(__doc__)
-    p.add_argument("-i", "--indir", type=_models, required=True, metavar="DIR",
-                   help="folder of models, searched with its subfolders, one model, or the name of a shipped one")
+    p.add_argument("-i", "--indir", type=_models, nargs="+", metavar="PATH",
+                   help="folders of models, searched with their subfolders, models, and names of shipped ones")
     p.add_argument("-o", "--outfile", type=Path, default="./eval.json", metavar="FILE",
                    help="JSON file to write: model file to PSNR, null where that is not a number")
     p.add_argument("--details", type=Path, metavar="FILE", help="JSON or CSV file to write: figures of every image")
     p.add_argument("-s", "--scale", type=int, choices=SCALES, help="the models' scale; by default each model's own")
+    p.add_argument("--table", choices=TABLES, default="text", help="how the table is printed")
+    p.add_argument("--complexity", nargs="?", type=_size, const=(1280, 720), metavar="WxH",
+                   help="add the multiply-adds and activations of the models for outputs of this size (1280x720)")
+    p.add_argument("--compare-with", type=_model, metavar="MODEL",
+                   help="compare each model with this one, image by image, with a 95 %% interval of the mean")
+    p.add_argument("--best-by", choices=("psnr", *METRICS_ON_REQUEST), default="psnr",
+                   metavar="METRIC", help="metric of the last line")
+    p.add_argument("--save-images", type=Path, metavar="DIR", help="folder to write the outputs to, as IMAGE_MODEL.png")
     p.add_argument("--self-ensemble", action="store_true", help="mean over 8 flips and rotations, 8 times the work")
     p.add_argument("--bicubic", action="store_true", help="add bicubic interpolation to the table")
 
     images = p.add_argument_group("images")
     add_dataset_options(images)
     images.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
-    images.add_argument("--images", type=Path, metavar="DIR",
-                        help="high-resolution images to evaluate on, instead of --dataset")
+    images.add_argument("--images", nargs="+", metavar="DIR",
+                        help="high-resolution images to evaluate on, instead of --dataset: folders, or names of --sets")
+    images.add_argument("--sets", type=Path, metavar="FILE", help="TOML file that says where test sets are")
     images.add_argument("--lr-images", type=Path, metavar="DIR",
-                        help="their low-resolution versions; by default made as MATLAB's imresize does")
+                        help="their low-resolution versions, of several sets in folders of their names; by default "
+                             "made as MATLAB's imresize does")
+    images.add_argument("--sr-images", type=Path, metavar="DIR",
+                        help="super-resolved images to measure instead of models, with --images and --scale")
     images.add_argument("--pair-by", choices=PAIRINGS, default="name",
                         help="which low-resolution image belongs to which: by their names, or by their order")
     images.add_argument("--border-mode", choices=BORDER_MODES, default="replicate",
@@ -71,12 +88,19 @@ def parse_args(argv=None):
     """Parses the command line; the parts of the protocol that were not typed come from `--protocol`."""
     p = parser()
     args = p.parse_args(argv)
-    if args.lr_images and not args.images:
-        p.error("--lr-images belongs to --images")
+    for name in ("lr_images", "sr_images", "sets"):
+        if getattr(args, name) and not args.images:
+            p.error(f"--{name.replace('_', '-')} belongs to --images")
+    if bool(args.sr_images) == bool(args.indir):
+        p.error("give either models with --indir, or images with --sr-images")
+    if args.sr_images:
+        _check_sr_options(p, args)
+    if args.best_by in METRICS_ON_REQUEST and not getattr(args, args.best_by):
+        p.error(f"--best-by {args.best_by} needs --{args.best_by}")
     if args.white_level and not args.images:
         p.error("--white-level belongs to --images: arrays have 8 bits")
-    if args.pair_by == "order" and not args.lr_images:
-        p.error("--pair-by order belongs to --lr-images")
+    if args.pair_by == "order" and not (args.lr_images or args.sr_images):
+        p.error("--pair-by order belongs to --lr-images and --sr-images")
     if args.details and args.details.suffix not in (".json", ".csv"):
         p.error(f"--details {args.details} is not supported: choose a .json or .csv file")
     args.protocol = args.protocol or ("benchmark" if args.images else "original")
@@ -86,58 +110,116 @@ def parse_args(argv=None):
     return args
 
 
+def _check_sr_options(p, args):
+    """Refuses options that have no meaning for images that are there."""
+    if args.scale is None or len(args.images) > 1:
+        p.error("--sr-images are of one folder of --images, and of one --scale: give them")
+    for name in ("lr_images", "white_level", "compare_with", "complexity", "save_images", "self_ensemble"):
+        if getattr(args, name):
+            p.error(f"--{name.replace('_', '-')} belongs to models, not to --sr-images")
+
+
 def main(args):
     """Writes the figures of each model; returns 1 if a model or an image failed."""
-    from datasets.degraded import find_downgrade
-    from evaluation import (
-        Evaluation,
-        Failures,
-        Protocol,
-        choose_metrics,
-        dataset_samples,
-        find_models,
-        folder_samples,
-        report,
-    )
-    from imaging.image_files import range_warnings, read_image
+    from evaluation import Failures, Protocol, find_models, report
+    from imaging.image_files import range_warnings
 
-    paths = find_models(args.indir)
+    paths = list(dict.fromkeys(path for folder in args.indir or [] for path in find_models(folder)))
+    if args.compare_with and args.compare_with not in paths:
+        paths.append(args.compare_with)
     _check_outputs(args.outfile, args.details)
     prepare_backend(args.gpu_memory_fraction)
     narrow = {}  # images whose white level may be missing
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
-    if args.images:
-        border = args.border_mode
-        read = partial(read_image, white_level=args.white_level, narrow=narrow)
-        samples_of = partial(folder_samples, args.images, args.lr_images, border=border,
-                             by_order=args.pair_by == "order", read=read)
-    else:
-        downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, seed=0)
-        border = "symmetric"  # as DIV2K's images were made
-        samples_of = partial(dataset_samples, args.dataset, downgrade, ids=args.validation_images)
     failures = Failures(args.debug)
-    metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)])
-    evaluation = Evaluation(samples_of, protocol, metrics, failures.report)
-    enlargers = _enlargers(paths, args.scale, args.self_ensemble, border if args.bicubic else None, failures.report)
-    results = list(_results(enlargers, evaluation, failures.report))
+    evaluations, border = _evaluations(args, protocol, narrow, failures.report)
+    enlargers = _enlargers(args, paths, border if args.bicubic else None, failures.report)
+    results = list(_results(enlargers, evaluations, args.complexity, failures.report))
     for line in range_warnings(narrow):
         print(line, file=sys.stderr)
     if not any(result.is_model for result in results):
-        raise UserError(f"{args.indir}: none of its {len(paths)} models could be evaluated")
-    print(report.table(results))
-    report.write_summary(args.outfile, results, args.indir if args.indir.is_dir() else args.indir.parent)
+        raise UserError(f"{_named(args.indir or [args.sr_images])}: none of its {len(paths) or 'images'} "
+                        f"{'models ' if paths else ''}could be evaluated")
+    print(report.table(results, args.table))
+    report.write_summary(args.outfile, results, _root(args))
     if args.details:
         settings = {**protocol._asdict(), "self_ensemble": args.self_ensemble}
         report.write_details(args.details, results, settings)
-    print(report.best(results))
+    if args.compare_with:
+        print(report.differences(results, str(args.compare_with)))
+    print(report.best(results, args.best_by))
     return 1 if failures.lines else 0
+
+
+def _evaluations(args, protocol, narrow, on_failure):
+    """Returns an `Evaluation` for each set of images, and the border mode of their bicubic versions."""
+    from datasets.degraded import find_downgrade
+    from evaluation import (
+        Evaluation,
+        choose_metrics,
+        dataset_samples,
+        folder_samples,
+        image_sets,
+        output_samples,
+        saving,
+    )
+    from imaging.image_files import read_image
+
+    metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)])
+    if not args.images:
+        downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, seed=0)
+        samples_of = partial(dataset_samples, args.dataset, downgrade, ids=args.validation_images)
+        on_output = saving(args.save_images) if args.save_images else None
+        return [Evaluation(samples_of, protocol, metrics, on_failure, on_output)], "symmetric"  # as DIV2K's were made
+    sets = image_sets(args.images, args.sets, args.lr_images, args.pair_by == "order")
+    if args.sr_images:
+        samples_of = partial(output_samples, sets[0].hr, args.sr_images, by_order=args.pair_by == "order")
+        return [Evaluation(samples_of, protocol, metrics, on_failure)], args.border_mode
+    read = partial(read_image, white_level=args.white_level, narrow=narrow)
+    evaluations = []
+    for images in sets:
+        name = images.name if len(sets) > 1 else None
+        samples_of = partial(folder_samples, images.hr, images.lr, border=args.border_mode, by_order=images.by_order,
+                             read=read)
+        on_output = saving(args.save_images / name if name else args.save_images) if args.save_images else None
+        evaluations.append(Evaluation(samples_of, protocol, metrics, on_failure, on_output, name))
+    return evaluations, args.border_mode
+
+
+def _named(paths):
+    return ", ".join(map(str, paths))
+
+
+def _root(args):
+    """Returns the folder from which the models of the JSON file are seen; of several, each has its whole path."""
+    if args.sr_images:
+        return args.sr_images.parent
+    if len(args.indir) > 1:
+        return Path()
+    return args.indir[0] if args.indir[0].is_dir() else args.indir[0].parent
 
 
 def _models(text):
     """Parses a path, or the name of a shipped model where nothing of this name is there."""
     is_name = not os.path.lexists(text) and text in pretrained.names()
     return pretrained.path_of(text) if is_name else Path(text)
+
+
+def _model(text):
+    """Parses a model: a file, or the name of a shipped one."""
+    path = _models(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text} is no model: give a file, or {', '.join(pretrained.names())}")
+    return path
+
+
+def _size(text):
+    """Parses WxH."""
+    sides = text.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and 0 < int(side) <= 65_536 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text} is no size: give width and height, such as 1280x720")
+    return tuple(map(int, sides))
 
 
 def _border(text):
@@ -158,13 +240,15 @@ def _check_outputs(*paths):
             make_folder(path.parent)
 
 
-def _enlargers(paths, scale, self_ensemble, bicubic_border, on_failure):
-    """Yields each model that can be loaded and, with a `bicubic_border`, bicubic interpolation at their scales."""
-    from evaluation import load_models, with_bicubic
+def _enlargers(args, paths, bicubic_border, on_failure):
+    """Yields each model that can be loaded, or --sr-images, and with a `bicubic_border` bicubic interpolation."""
+    from evaluation import Existing, load_models, with_bicubic
 
-    networks = load_models(paths, self_ensemble, on_failure)
-    if scale is not None:
-        networks = _of_scale(networks, scale, on_failure)
+    if args.sr_images:
+        return [Existing(args.sr_images, args.scale)]
+    networks = load_models(paths, args.self_ensemble, on_failure)
+    if args.scale is not None:
+        networks = _of_scale(networks, args.scale, on_failure)
     return networks if bicubic_border is None else with_bicubic(networks, bicubic_border)
 
 
@@ -178,15 +262,19 @@ def _of_scale(networks, scale, on_failure):
             on_failure(network.name, UserError(text))
 
 
-def _results(enlargers, evaluation, on_failure):
-    """Yields the `Result` of each that can be applied, and prints the models' as they come."""
-    from evaluation import report, reporting
+def _results(enlargers, evaluations, output, on_failure):
+    """Yields the `Result` of each that can be applied, on each set of images, and prints the models' as they come."""
+    from evaluation import complexity_of, report, reporting
 
     for enlarge in enlargers:
-        result = None
-        with reporting(enlarge.name, on_failure):
-            result = evaluation.result(enlarge)
-        if result is not None:
+        for evaluation in evaluations:
+            result = None
+            with reporting(enlarge.name, on_failure):
+                result = evaluation.result(enlarge)
+            if result is None:
+                continue
+            if output and result.is_model:
+                result = result._replace(complexity=complexity_of(enlarge.model, enlarge.scale, output))
             if result.is_model:
                 print(report.line(result), flush=True)
             yield result

@@ -1,16 +1,21 @@
 """Measuring networks on pairs of full-size images: samples, protocols, metrics, the work, and its report."""
 
 from evaluation.banded import PSNRAndSSIM, compare_by_bands
+from evaluation.complexity import Complexity, complexity_of
+from evaluation.difference import compare
 from evaluation.failures import Failures, reporting
 from evaluation.measure import Evaluation, ImageCache, Result, Scores, measure
 from evaluation.metrics import METRICS, Metric, choose_metrics, image_psnr, image_ssim, mean_squared_error
 from evaluation.models import Bicubic, find_models, load_models, with_bicubic
+from evaluation.outputs import Existing, output_samples, saving
 from evaluation.protocol import Protocol, y_channel
 from evaluation.samples import DIV2KSample, Sample, dataset_samples, folder_samples
+from evaluation.sets import ImageSet, image_sets
 
 __all__ = [
-    "METRICS", "Bicubic", "DIV2KSample", "Evaluation", "Failures", "ImageCache", "Metric", "PSNRAndSSIM", "Protocol",
-    "Result", "Sample", "Scores", "choose_metrics", "compare_by_bands", "dataset_samples", "find_models",
-    "folder_samples", "image_psnr", "image_ssim", "load_models", "mean_squared_error", "measure",
-    "reporting", "with_bicubic", "y_channel",
+    "METRICS", "Bicubic", "Complexity", "DIV2KSample", "Evaluation", "Existing", "Failures", "ImageCache", "ImageSet",
+    "Metric", "PSNRAndSSIM", "Protocol", "Result", "Sample", "Scores", "choose_metrics", "compare", "compare_by_bands",
+    "complexity_of", "dataset_samples", "find_models", "folder_samples", "image_psnr", "image_sets", "image_ssim",
+    "load_models", "mean_squared_error", "measure", "output_samples", "reporting", "saving", "with_bicubic",
+    "y_channel",
 ]

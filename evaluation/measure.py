@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from errors import UserError
+from evaluation.complexity import Complexity
 from evaluation.failures import reporting
 from evaluation.metrics import choose_metrics
 
@@ -39,12 +40,18 @@ class Scores(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The `Scores` of a model, or of bicubic interpolation, which has no parameters (None)."""
+    """The `Scores` of a model, or of bicubic interpolation, which has no parameters (None).
+
+    `images` is the name of the set of images, None where there is but one, and `complexity` is a `Complexity`, None
+    where it was not asked for.
+    """
 
     name: str
     scale: int
     num_parameters: int | None
     scores: Scores
+    images: str | None = None
+    complexity: Complexity | None = None
 
     @property
     def is_model(self):
@@ -59,12 +66,13 @@ class Evaluation:
         samples_of: function from a scale to the list of samples.
         protocol: `Protocol`.
         metrics: list of `Metric`.
-        on_failure: as for `measure`.
+        on_failure, on_output: as for `measure`.
+        name: of the set of images, None where there is but one.
     """
 
-    def __init__(self, samples_of, protocol, metrics, on_failure=None):
+    def __init__(self, samples_of, protocol, metrics, on_failure=None, on_output=None, name=None):
         self.samples_of, self.protocol, self.metrics = functools.cache(samples_of), protocol, metrics
-        self.on_failure, self.cache = on_failure, ImageCache()
+        self.on_failure, self.on_output, self.name, self.cache = on_failure, on_output, name, ImageCache()
 
     def result(self, enlarge):
         """Returns the `Result` of a `SuperResolver` or of `Bicubic`.
@@ -74,10 +82,11 @@ class Evaluation:
         """
         samples = self.samples_of(enlarge.scale)
         bar = functools.partial(tqdm, desc=Path(enlarge.name).name, unit="image", leave=False, disable=None)
-        scores = measure(enlarge, samples, self.protocol, self.metrics, self.cache, bar, self.on_failure)
+        scores = measure(enlarge, samples, self.protocol, self.metrics, self.cache, bar, self.on_failure,
+                         self.on_output)
         if not scores.images:
             raise UserError(f"{enlarge.name}: none of the {len(samples)} images could be measured")
-        return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores)
+        return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores, self.name)
 
 
 class ImageCache:
@@ -102,7 +111,8 @@ class ImageCache:
         return hr, lr
 
 
-def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambda samples: samples, on_failure=None):
+def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambda samples: samples, on_failure=None,
+            on_output=None):
     """Enlarges every sample and compares the result with its high-resolution image.
 
     The next image is read, and the last ones are scored, while the network works.
@@ -116,6 +126,7 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
         progress: wraps the samples to show how far it is.
         on_failure: function of what failed (the path of an image, or the model's name with it) and the exception; the
             other images are measured. By default the exception is raised.
+        on_output: function of each sample, the model's name and its output.
 
     Returns:
         `Scores`.
@@ -141,6 +152,8 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
                 start = time.perf_counter()
                 sr = enlarge(lr)
                 seconds += time.perf_counter() - start
+                if on_output is not None:
+                    on_output(sample, enlarge.name, sr)
                 pending.append((sample, scorer.submit(_score, hr, sr, enlarge.scale, protocol, metrics)))
             if len(pending) > PENDING_SCORES:
                 finish(*pending.popleft())

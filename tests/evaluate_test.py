@@ -429,7 +429,7 @@ def test_a_device_is_written_to_though_its_folder_is_not(monkeypatch, tmp_path):
 
 def test_the_name_of_a_shipped_model_is_a_model(tmp_path, monkeypatch):
     path = pretrained.path_of("wdsr-b-8-x2")
-    assert evaluate.parse_args(["-i", "wdsr-b-8-x2"]).indir == path
+    assert evaluate.parse_args(["-i", "wdsr-b-8-x2"]).indir == [path]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wdsr-b-8-x2").mkdir()  # what is there goes first
-    assert evaluate.parse_args(["-i", "wdsr-b-8-x2"]).indir == Path("wdsr-b-8-x2")
+    assert evaluate.parse_args(["-i", "wdsr-b-8-x2"]).indir == [Path("wdsr-b-8-x2")]
