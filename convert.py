@@ -30,6 +30,7 @@ import os
 import sys
 from pathlib import Path
 
+import pretrained
 from choices import BORDER_MODES, DEGRADATIONS, PAIRINGS, SCALES, USUAL_SCALES, WDSR_PADDINGS
 from command_line import LARGEST_SEED, add_white_level, folder_part, number, run, script_parser, typed_options
 from errors import UserError
@@ -64,7 +65,7 @@ def parser():
     p.add_argument("command", choices=COMMANDS, help="what to make")
     p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="PATH",
                    help="folder of images, searched with its subfolders; dataset takes several; weights, colours and "
-                        "float16 take a file, mix two")
+                        "float16 take a model's file or the name of a shipped one, mix two")
     p.add_argument("-o", "--outdir", type=Path, required=True, metavar="PATH",
                    help="folder to write to; weights, mix, colours, float16: a .keras file")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
@@ -173,14 +174,15 @@ def _tasks(args):
 def _make_model(args):
     import weights
 
+    paths = [pretrained.find(path) for path in args.indir]
     if args.command == "weights":
-        weights.convert(args.indir[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
+        weights.convert(paths[0], args.outdir, padding=args.padding, tanh=args.tanh, res_scaling=args.res_scaling)
     elif args.command == "mix":
-        weights.mix(*args.indir, args.outdir, args.weight)
+        weights.mix(*paths, args.outdir, args.weight)
     elif args.command == "colours":
-        weights.write_with_colours(args.indir[0], args.outdir)
+        weights.write_with_colours(paths[0], args.outdir)
     else:
-        weights.write_half(args.indir[0], args.outdir)
+        weights.write_half(paths[0], args.outdir)
 
 
 def _command_first(argv):

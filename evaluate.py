@@ -16,7 +16,6 @@ A model or an image that fails is reported, the others are evaluated, and the ex
 """
 
 import argparse
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -38,7 +37,7 @@ from errors import UserError
 def parser():
     """Returns the command line of this script."""
     p = script_parser(__doc__)
-    p.add_argument("-i", "--indir", type=_models, nargs="+", metavar="PATH",
+    p.add_argument("-i", "--indir", type=pretrained.find, nargs="+", metavar="PATH",
                    help="folders of models, searched with their subfolders, models, and names of shipped ones")
     p.add_argument("-o", "--outfile", type=Path, default="./eval.json", metavar="FILE",
                    help="JSON file to write: model file to PSNR, null where that is not a number")
@@ -200,15 +199,9 @@ def _root(args):
     return args.indir[0] if args.indir[0].is_dir() else args.indir[0].parent
 
 
-def _models(text):
-    """Parses a path, or the name of a shipped model where nothing of this name is there."""
-    is_name = not os.path.lexists(text) and text in pretrained.names()
-    return pretrained.path_of(text) if is_name else Path(text)
-
-
 def _model(text):
     """Parses a model: a file, or the name of a shipped one."""
-    path = _models(text)
+    path = pretrained.find(text)
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{text} is no model: give a file, or {', '.join(pretrained.names())}")
     return path

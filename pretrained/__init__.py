@@ -1,6 +1,7 @@
 """The shipped models: .keras files beside this one, and their list, models.json. Nothing slow is imported."""
 
 import json
+import os
 from pathlib import Path
 
 from errors import UserError
@@ -28,6 +29,12 @@ def path_of(name):
     if name not in models():
         raise UserError(f"{name} is none of the shipped models: choose {', '.join(names())}, or give a file of weights")
     return FOLDER / f"{name}.keras"
+
+
+def find(text):
+    """Returns the path `text`, or the file of the shipped model of this name where nothing is at that path."""
+    is_name = not os.path.lexists(text) and str(text) in names()
+    return path_of(str(text)) if is_name else Path(text)
 
 
 def default_path(scale, lossy=False):

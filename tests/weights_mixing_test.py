@@ -9,7 +9,7 @@ import weights
 from errors import UserError
 from model import edsr_gen, keep_colours, sr_resnet, wdsr_b
 from super_resolution import SuperResolver, load
-from tests.conftest import make_photo, to_numpy
+from tests.conftest import assert_one_line_error, make_photo, to_numpy
 
 COLOURS = {"black": (0, 0, 0), "grey": (128, 128, 128), "white": (255, 255, 255), "red": (255, 0, 0),
            "green": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "cyan": (0, 255, 255),
@@ -81,3 +81,12 @@ def test_convert_mixes_models_and_keeps_colours(run_main, tmp_path):
     assert weights.load(tmp_path / "d.keras").layers[-1].name == "colours"
     with pytest.raises(SystemExit):
         convert.parse_args(["mix", "-i", "a.keras", "-o", "c.keras"])
+
+
+def test_convert_takes_the_names_of_shipped_models(run_main, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    monkeypatch.setattr(pretrained, "models", lambda: {"shipped": {}})
+    weights.save(wdsr_b(2, 4, 1), tmp_path / "shipped.keras")
+    assert run_main(convert, "mix", "-i", "shipped", tmp_path / "shipped.keras", "-o", tmp_path / "a.keras")[0] == 0
+    assert run_main(convert, "colours", "-i", "shipped", "-o", tmp_path / "b.keras")[0] == 0
+    assert_one_line_error(run_main(convert, "colours", "-i", "sent", "-o", tmp_path / "c.keras"), "sent")
