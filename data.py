@@ -7,7 +7,7 @@ from functools import partial
 import keras
 
 from datasets.degraded import find_or_make_pairs
-from datasets.div2k import hr_dir
+from datasets.div2k import hr_dir, validation_subset
 from datasets.patches import PatchStream, start_worker, worker_batch
 from datasets.workers import WorkerPool
 from errors import UserError
@@ -16,7 +16,7 @@ SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call
 
 
 def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=None, valid_dataset=None, *,
-                        validation=True):
+                        validation=True, advice="choose some of the training images or another data set"):
     """Returns the pairs for training and those for validation.
 
     Validation images that are chosen by number come from the training folder where the data set has no folder for
@@ -29,6 +29,7 @@ def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=Non
         train_ids, valid_ids: numbers of images; by default all.
         valid_dataset: another data set, from which the validation images are taken.
         validation: whether there are to be pairs for validation; else the list of them is empty.
+        advice: what to do where the data set has no folder of validation images, and none are chosen otherwise.
 
     Raises:
         UserError: as `datasets.div2k.find_pairs`.
@@ -37,9 +38,8 @@ def find_training_pairs(dataset, scale, downgrade, train_ids=None, valid_ids=Non
     if not validation:
         return train_pairs, []
     if valid_ids is None and not valid_dataset and not hr_dir(dataset, "valid").is_dir():
-        raise UserError(f"{hr_dir(dataset, 'valid')}: there is no such folder; choose validation images among the "
-                        "training images by their ids, or those of another data set, or train without validation")
-    if valid_ids is None or valid_dataset or hr_dir(dataset, "valid").is_dir():
+        raise UserError(f"{hr_dir(dataset, 'valid')}: there is no such folder of validation images: {advice}")
+    if valid_dataset or validation_subset(dataset, valid_ids) == "valid":
         return train_pairs, find_or_make_pairs(valid_dataset or dataset, "valid", scale, downgrade, valid_ids)
     valid_pairs = find_or_make_pairs(dataset, "train", scale, downgrade, valid_ids)
     names = {pair.name for pair in valid_pairs}

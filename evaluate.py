@@ -56,7 +56,9 @@ def parser():
 
     images = p.add_argument_group("images")
     add_dataset_options(images)
-    images.add_argument("--validation-images", type=id_range, metavar="A-B", help="ids; by default all that are there")
+    images.add_argument("--validation-images", type=id_range, metavar="A-B",
+                        help="ids; by default all that are there; without a folder of validation images they "
+                             "are taken from the training images")
     images.add_argument("--images", nargs="+", metavar="DIR",
                         help="high-resolution images to evaluate on, instead of --dataset: folders, or names of --sets")
     images.add_argument("--sets", type=Path, metavar="FILE", help="TOML file that says where test sets are")

@@ -11,6 +11,7 @@ import sys
 from choices import LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
 from command_line import (
     RESUME_OPTIONS,
+    VALIDATION_ADVICE,
     add_device_options,
     add_keeping_options,
     add_log_options,
@@ -197,7 +198,9 @@ def main(args):
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
     train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
                                                    args.validation_images, args.validation_dataset,
-                                                   validation=not args.no_validation)
+                                                   validation=not args.no_validation,
+                                                   advice=f"{VALIDATION_ADVICE}, or train without them, by "
+                                                          "--no-validation")
     sequence, validate = _data(args, train_pairs, valid_pairs)
     inference_model, network, schedule = build(args)
     inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),

@@ -12,6 +12,7 @@ from pathlib import Path
 from choices import CONTENT_LOSSES, GENERATORS
 from command_line import (
     RESUME_OPTIONS,
+    VALIDATION_ADVICE,
     add_device_options,
     add_keeping_options,
     add_log_options,
@@ -120,7 +121,8 @@ def main(args):
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
     train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
-                                                   args.validation_images, args.validation_dataset)
+                                                   args.validation_images, args.validation_dataset,
+                                                   advice=VALIDATION_ADVICE)
     sequence = _sequence(args, train_pairs)
     inference_model, *steps, learning_rates = _build(args)
     validate = _validation(args, steps[0], valid_pairs)

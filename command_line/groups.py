@@ -5,6 +5,10 @@ from pathlib import Path
 from choices import DEGRADATIONS, DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from command_line.parsing import LARGEST_SEED, folder_part, id_range, number
 
+# What to do in a training without a folder of validation images.
+VALIDATION_ADVICE = ("take some of the training images, by --validation-images A-B, or those of another data set, by "
+                     "--validation-dataset DIR")
+
 
 def check_scale(parser, name, scale):
     """Ends the program where the network `name` is not for `scale`."""

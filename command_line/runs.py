@@ -146,8 +146,8 @@ def evaluation_options(parser, args, names=("dataset", "downgrade", "downgrade_s
         parser, args: of the training; `args` has the options `names`.
         names: of the options that evaluate.py has too.
     """
+    if getattr(args, "no_validation", False):
+        return ["--images", "./photos"]
     dataset = args.validation_dataset or args.dataset
-    if getattr(args, "no_validation", False) or not (dataset / "DIV2K_valid_HR").is_dir():
-        return ["--images", "./photos"]  # those of the training folder can be had there alone
     chosen = {name: getattr(args, name) for name in names if getattr(args, name) != parser.get_default(name)}
     return args_lines(parser, argparse.Namespace(**{**chosen, "dataset": dataset}))

@@ -83,6 +83,11 @@ def lr_dir(dataset, subset, downgrade, scale):
     return Path(dataset) / f"DIV2K_{subset}_LR_{downgrade}" / f"X{scale}"
 
 
+def validation_subset(dataset, ids):
+    """Returns 'valid', or 'train' where validation images are chosen by `ids` and have no folder of their own."""
+    return "train" if ids is not None and Path(dataset).is_dir() and not hr_dir(dataset, "valid").is_dir() else "valid"
+
+
 def hr_path(dataset, subset, image_id):
     """Returns the path of a high-resolution image."""
     return hr_dir(dataset, subset) / f"{image_id:04d}.npy"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.degraded import DegradedPair, find_or_make_pairs
-from datasets.div2k import ImagePair
+from datasets.div2k import ImagePair, validation_subset
 from datasets.folders import pair_folders, say_left_out
 from datasets.pairing import without_lr
 from errors import UserError
@@ -67,11 +67,14 @@ class BadSample(NamedTuple):
 def dataset_samples(dataset, downgrade, scale, ids=None):
     """Returns the validation images of a data set as samples, the bad ones as `BadSample`.
 
+    Where there is no folder for them, those that are chosen by `ids` come from the training folder, as in training.
+
     Raises:
         UserError: a folder or an id is missing, or all images are bad.
     """
     bad = []
-    pairs = find_or_make_pairs(dataset, "valid", scale, downgrade, ids, lambda *fault: bad.append(BadSample(*fault)))
+    subset = validation_subset(dataset, ids)
+    pairs = find_or_make_pairs(dataset, subset, scale, downgrade, ids, lambda *fault: bad.append(BadSample(*fault)))
     if not pairs:
         raise bad[0].error
     return sorted([*map(DIV2KSample, pairs), *bad], key=lambda sample: str(sample.lr))

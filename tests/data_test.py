@@ -424,8 +424,8 @@ def test_validation_images_may_come_from_the_training_folder_or_another_data_set
     assert "2 of its images are for validation, 2 for training" in capsys.readouterr().out
     _, valid_pairs = find_training_pairs(tmp_path / "merged", 2, downgrade, valid_dataset=tmp_path / "other")
     assert [pair.name for pair in valid_pairs] == ["a", "b", "c"]
-    with pytest.raises(UserError, match=r"DIV2K_valid_HR: there is no such folder; choose validation images among"):
-        find_training_pairs(tmp_path / "merged", 2, downgrade)
+    with pytest.raises(UserError, match=r"DIV2K_valid_HR: there is no such folder of validation images: so and so"):
+        find_training_pairs(tmp_path / "merged", 2, downgrade, advice="so and so")
     with pytest.raises(UserError, match="all of its images are for validation"):
         find_training_pairs(tmp_path / "merged", 2, downgrade, range(1, 3), range(1, 3))
 

@@ -1,14 +1,19 @@
 import csv
 import math
 import re
+import shlex
 import shutil
 
 import keras
 import numpy as np
 import pytest
 
+import evaluate
 import train
-from command_line import args_lines
+import train_gan
+from command_line import args_lines, evaluation_options
+from data import find_training_pairs
+from evaluation import dataset_samples
 from model import wdsr_b
 from tests.conftest import assert_one_line_error, make_photo, run_quietly, to_numpy
 from training.checkpoints import Checkpoints
@@ -248,6 +253,33 @@ def test_a_run_says_what_it_does_and_what_can_be_done_next(train_tiny, dataset):
     assert out.splitlines()[-2:] == [f"    python evaluate.py --dataset={dataset} -i {model}",
                                      f"    python demo.py -i ./photos -m {model}"]
     assert f"best model by PSNR: {model}\n" in out
+
+
+def merged(dataset, tmp_path):
+    """Returns a copy of a data set without its folders of validation images."""
+    for folder in dataset.glob("DIV2K_train_*"):
+        shutil.copytree(folder, tmp_path / "merged" / folder.name)
+    return tmp_path / "merged"
+
+
+def test_a_data_set_without_validation_images_is_told_with_the_options_that_help(run_main, dataset, tmp_path):
+    argv = ["-d", merged(dataset, tmp_path), "-o", tmp_path / "output"]
+    result = run_main(train, *argv)
+    assert_one_line_error(result, "DIV2K_valid_HR: there is no such folder", "--validation-images A-B",
+                          "--validation-dataset DIR", "--no-validation")
+    result = run_main(train_gan, *argv, "--generator", "edsr-gen", "--scale", 2)
+    assert_one_line_error(result, "--validation-images A-B", "--validation-dataset DIR")
+    assert "--no-validation" not in result[2]
+
+
+def test_validation_images_of_the_training_folder_are_evaluated_by_the_command_that_is_printed(dataset, tmp_path):
+    folder = merged(dataset, tmp_path)
+    args = train.parse_args(["-d", str(folder), "--validation-images", "5-6"])
+    _, valid_pairs = find_training_pairs(args.dataset, args.scale, args.downgrade, None, args.validation_images)
+    words = evaluation_options(train.parser(), args)
+    args = evaluate.parse_args([*words, "-i", "a.keras"])
+    samples = dataset_samples(args.dataset, args.downgrade, 2, args.validation_images)
+    assert [sample.name for sample in samples] == [pair.name for pair in valid_pairs] == ["0005", "0006"]
 
 
 def test_figures_of_every_n_steps_are_means_over_these_steps(tmp_path):
