@@ -32,7 +32,16 @@ from pathlib import Path
 
 import pretrained
 from choices import BORDER_MODES, DEGRADATIONS, PAIRINGS, SCALES, USUAL_SCALES, WDSR_PADDINGS
-from command_line import LARGEST_SEED, add_white_level, folder_part, number, run, script_parser, typed_options
+from command_line import (
+    LARGEST_SEED,
+    PAIRING_ADVICE,
+    add_white_level,
+    folder_part,
+    number,
+    run,
+    script_parser,
+    typed_options,
+)
 from errors import UserError
 from files import make_folder
 
@@ -167,7 +176,7 @@ def _tasks(args):
                                          args.downgrade_order, args.seed)
     if args.lr_images:
         return conversion.pair_tasks(indir, args.lr_images, outdir, args.scales[0], args.downgrade[0],
-                                     args.validation_fraction, args.seed, args.pair_by == "order")
+                                     args.validation_fraction, args.seed, args.pair_by == "order", PAIRING_ADVICE)
     return conversion.dataset_tasks(args.indir, outdir, args.scales, args.border, args.validation_fraction, args.seed)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import pretrained
 from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOCOLS, SCALES, TABLES
 from command_line import (
+    PAIRING_ADVICE,
     add_dataset_options,
     add_device_options,
     add_white_level,
@@ -182,7 +183,7 @@ def _evaluations(args, protocol, narrow, on_failure):
     for images in sets:
         name = images.name if len(sets) > 1 else None
         samples_of = partial(folder_samples, images.hr, images.lr, border=args.border_mode, by_order=images.by_order,
-                             read=read)
+                             read=read, advice=PAIRING_ADVICE)
         on_output = saving(args.save_images / name if name else args.save_images) if args.save_images else None
         evaluations.append(Evaluation(samples_of, protocol, metrics, on_failure, on_output, name))
     return evaluations, args.border_mode

@@ -6,6 +6,7 @@ answers at once.
 
 from command_line.devices import limit_gpu_memory, prepare_backend, report_devices
 from command_line.groups import (
+    PAIRING_ADVICE,
     VALIDATION_ADVICE,
     add_dataset_options,
     add_device_options,
@@ -41,8 +42,8 @@ from command_line.runs import (
 )
 
 __all__ = [
-    "LARGEST", "LARGEST_SEED", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "VALIDATION_ADVICE", "Formatter",
-    "Parser",
+    "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "VALIDATION_ADVICE",
+    "Formatter", "Parser",
     "add_dataset_options", "add_device_options", "add_keeping_options", "add_log_options", "add_precision_option",
     "add_run_options", "add_training_data_options", "add_white_level", "args_lines", "check_scale",
     "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",

@@ -8,6 +8,8 @@ from command_line.parsing import LARGEST_SEED, folder_part, id_range, number
 # What to do in a training without a folder of validation images.
 VALIDATION_ADVICE = ("take some of the training images, by --validation-images A-B, or those of another data set, by "
                      "--validation-dataset DIR")
+# What to do where the names of images do not pair them.
+PAIRING_ADVICE = "rename them, or pair all in the order of their names, by --pair-by order, if that is right"
 
 
 def check_scale(parser, name, scale):

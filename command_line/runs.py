@@ -15,6 +15,9 @@ RESUME_OPTIONS = (
     "max_queue_size", "gpu_memory_fraction", "print_model_summary", "debug", "log_interval", "log_steps", "save_every",
     "keep_last")
 
+DATA_OPTIONS = ("dataset", "validation_dataset", "downgrade", "downgrade_strength", "downgrade_order", "scale",
+                "training_images", "validation_images")
+
 
 def resume_args(parser, typed, allowed):
     """Returns the arguments in args.txt of the run to go on with, with the options that were typed beside.
@@ -24,37 +27,52 @@ def resume_args(parser, typed, allowed):
         typed: `typed_options`, with 'resume'.
         allowed: names of the options that may differ from the run's own.
     """
-    refused = {name: value for name, value in typed.items() if name not in allowed}
+    refused = [name for name in typed if name not in allowed]
     if refused:
-        option = f"--{next(iter(refused)).replace('_', '-')}"
-        parser.error(f"{option} cannot be changed with --resume: the run goes on with its own"
-                     f"{_in_a_new_run(parser, typed['resume'], refused)}")
-    path = typed["resume"] / "args.txt"
+        parser.error(f"--{refused[0].replace('_', '-')} cannot be changed with --resume: the run goes on with its own"
+                     f"{_in_a_new_run(parser, typed, refused)}")
+    args = _args_of_run(parser, typed["resume"])
+    for name, value in typed.items():
+        setattr(args, name, value)
+    return args
+
+
+def _args_of_run(parser, folder):
+    """Returns the arguments in args.txt of the run in `folder`; without them, or damaged ones, the program ends."""
+    path = folder / "args.txt"
     try:
         lines = read_text(path).split("\n")
     except OSError as error:
         parser.error(f"{path}: {error.strerror}: --resume takes the folder of a run")
     except UserError as error:
         parser.error(str(error))
-    args = _parse_lines(parser, path, [line.removesuffix("\r") for line in lines if line])
-    for name, value in typed.items():
-        setattr(args, name, value)
-    return args
+    return _parse_lines(parser, path, [line.removesuffix("\r") for line in lines if line])
 
 
-def _in_a_new_run(parser, folder, refused):
-    """Returns how a new run goes on with the last model of the run in `folder`, and with the options `refused`."""
-    if refused.keys() & {"pretrained_model", "initial_epoch"}:
+def _in_a_new_run(parser, typed, refused):
+    """Returns the command of a new run that goes on with the last model of the run, and with what was `typed`.
+
+    All that differs from the defaults is named, and not the run's profile, which would change the other defaults; with
+    another profile, the data alone are those of the run.
+    """
+    if {"pretrained_model", "initial_epoch"} & {*refused}:
         return ""
+    folder, defaults = typed["resume"], vars(parser.parse_args([]))
+    own = vars(_args_of_run(parser, folder)) if (folder / "args.txt").exists() else {}
     epochs = {int(match[1]): path for path in (folder / "models").glob("*.keras")
               if (match := re.match(r"(?:generator-)?epoch-(\d+)", path.name))}
-    number = max(epochs, default="N")
-    words = ["--pretrained-model", str(epochs.get(number, "FILE"))]
-    if "initial_epoch" in {action.dest for action in options_of(parser)}:
-        words += ["--initial-epoch", str(number)]
-    for line in args_lines(parser, argparse.Namespace(**refused)):
-        words += line.split("=", 1)
-    return f"; what goes on with another is a new run: {shlex.join(words)}"
+    number = max(epochs, default=None)
+    names = DATA_OPTIONS if "profile" in typed else own.keys() - {"profile", "outdir", "num_init_batches"}
+    new = {name: own[name] for name in own if name in names and own[name] != defaults[name]}
+    new |= {"pretrained_model": str(epochs.get(number, "FILE")), **typed}
+    for name in ("resume", "accept_changes"):
+        new.pop(name, None)
+    if "initial_epoch" in defaults:
+        new["initial_epoch"] = "N" if number is None else number
+        if number is not None and new.get("epochs", defaults["epochs"]) <= number:
+            new["epochs"] = 2 * number  # as many again
+    words = [word for line in args_lines(parser, argparse.Namespace(**new)) for word in line.split("=", 1)]
+    return f"; what goes on with another is a new run: {shlex.join(['python', parser.prog, *words])}"
 
 
 def _parse_lines(parser, path, lines):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from datasets import div2k
 from datasets.folders import pair_folders_below
+from datasets.pairing import RENAME
 from datasets.photo_list import find_photos, list_photos, read_list, replace_list
 from datasets.work import Task
 from errors import UserError
@@ -77,7 +78,7 @@ def dataset_tasks(indirs, outdir, scales, border, validation_fraction, seed):
             for image_id, subset, source in entries]
 
 
-def pair_tasks(indir, lr_dir, outdir, scale, downgrade, validation_fraction, seed, by_order=False):
+def pair_tasks(indir, lr_dir, outdir, scale, downgrade, validation_fraction, seed, by_order=False, advice=RENAME):
     """Images in high and in low resolution become a data set with one downgrade, as `dataset_tasks` makes one.
 
     Args:
@@ -88,11 +89,12 @@ def pair_tasks(indir, lr_dir, outdir, scale, downgrade, validation_fraction, see
         downgrade: what they are called in the data set: they are in DIV2K_train_LR_NAME/XS.
         validation_fraction, seed: as for `list_photos`.
         by_order: pair the images in the order of their names, not by their names.
+        advice: what to do where an image has no partner.
 
     Raises:
         UserError: as `pair_folders_below` and `list_photos`.
     """
-    lr_paths = {hr.resolve(): lr for hr, lr in pair_folders_below(indir, lr_dir, scale, by_order)}
+    lr_paths = {hr.resolve(): lr for hr, lr in pair_folders_below(indir, lr_dir, scale, by_order, advice)}
     photos = {path: name for path, name in find_photos([indir]).items() if path in lr_paths}
     tasks = []
     for image_id, subset, source in _list_anew(outdir, photos, {}, validation_fraction, seed):

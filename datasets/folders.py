@@ -1,11 +1,11 @@
 """Folders of high-resolution images and of their low-resolution versions, paired."""
 
-from datasets.pairing import pair_all, pair_by_order, without_lr
+from datasets.pairing import RENAME, pair_all, pair_by_order, without_lr
 from errors import UserError
 from imaging.image_files import find_images
 
 
-def pair_folders(hr_folder, lr_folder, scale, by_order=False):
+def pair_folders(hr_folder, lr_folder, scale, by_order=False, advice=RENAME):
     """Returns pairs of paths (hr, lr) of the images in two folders; what is left out, or paired by order, is said.
 
     Args:
@@ -13,6 +13,7 @@ def pair_folders(hr_folder, lr_folder, scale, by_order=False):
         lr_folder: folder of their low-resolution versions, or one with a folder XS for each scale S.
         scale: 2, 3, 4 or 8.
         by_order: pair the images in the order of their names, not by their names.
+        advice: what to do where an image has no partner.
 
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
@@ -24,13 +25,13 @@ def pair_folders(hr_folder, lr_folder, scale, by_order=False):
     if by_order:
         print(f"{lr_folder}: paired with {hr_folder} in the order of the names")
         return pair_by_order(hr_paths, lr_paths)
-    pairs, left_over = pair_all(hr_paths, lr_paths, scale)
+    pairs, left_over = pair_all(hr_paths, lr_paths, scale, advice)
     if left_over:
         say_left_out(lr_folder, "images without an original", left_over)
     return pairs
 
 
-def pair_folders_below(hr_folder, lr_folder, scale, by_order=False):
+def pair_folders_below(hr_folder, lr_folder, scale, by_order=False, advice=RENAME):
     """Returns the pairs of two folders and of their subfolders, which have the same names in both, as `pair_folders`.
 
     Low-resolution images may lie below the folder of high-resolution ones.
@@ -43,7 +44,7 @@ def pair_folders_below(hr_folder, lr_folder, scale, by_order=False):
     if not folders:
         raise UserError(f"{hr_folder}: there are no images in it but those in {lr_folder}")
     return [pair for folder in sorted(folders)
-            for pair in pair_folders(folder, lr_folder / folder.relative_to(hr_folder), scale, by_order)]
+            for pair in pair_folders(folder, lr_folder / folder.relative_to(hr_folder), scale, by_order, advice)]
 
 
 def say_left_out(folder, what, paths):

@@ -8,14 +8,16 @@ from errors import UserError
 
 HR_MARK = r"[_-](hr|gt)$"
 LR_MARK = r"[_-](lr|lrbi|biclr)([_-]?x\d)?$"
+RENAME = "rename them"
 EXAMPLES = 3  # files that are named where many do not fit
 
 
 def pair_by_name(hr_paths, lr_paths, scale):
     """Pairs images by name: first where the file names are equal, then the stems, then without what data sets add.
 
-    That is x4, _LRBI_x4, _SRF_4_HR and _SRF_4_LR, _bicLRx4, _HR, _LR, _GT and the like, in either name; numbers in
-    it must be the scale. Of several ways to pair, the one that leaves out least of the names is taken.
+    That is x4, x4m and x4d (DIV2K's mild and difficult), _LRBI_x4, _SRF_4_HR and _SRF_4_LR, _bicLRx4, _HR, _LR, _GT
+    and the like, in either name; numbers in it must be the scale. Of several ways to pair, the one that leaves out
+    least of the names is taken.
 
     Args:
         hr_paths: paths of high-resolution images.
@@ -43,8 +45,12 @@ def pair_by_name(hr_paths, lr_paths, scale):
     return {hr: pairs[hr] for hr in hr_paths if hr in pairs}, list(hr_names), list(lr_names)
 
 
-def pair_all(hr_paths, lr_paths, scale):
+def pair_all(hr_paths, lr_paths, scale, advice=RENAME):
     """Pairs images as `pair_by_name` does; every high-resolution image must have a partner.
+
+    Args:
+        hr_paths, lr_paths, scale: as for `pair_by_name`.
+        advice: what to do where one has none.
 
     Returns:
         A list of pairs (hr, lr) in the order of `hr_paths`, and the paths of low-resolution images that are left over.
@@ -55,8 +61,7 @@ def pair_all(hr_paths, lr_paths, scale):
     pairs, lonely, left_over = pair_by_name(hr_paths, lr_paths, scale)
     if lonely:
         folder = lr_paths[0].parent if lr_paths else "the folder of low-resolution images"
-        raise UserError(f"{folder}: no image is named after {_examples(lonely)} at scale {scale}: rename them, or pair "
-                        "all in the order of their names if that is right")
+        raise UserError(f"{folder}: no image is named after {_examples(lonely)} at scale {scale}: {advice}")
     return list(pairs.items()), left_over
 
 
@@ -93,7 +98,7 @@ def _strip(stem, pattern):
 
 def _variants(path, scale):
     """Returns the names an image goes by: the file's, its stem, and the stem without one addition after the other."""
-    addition = rf"([_-]?x{scale}|[_-](lrbi|biclr|lr|hr|gt|bicubic|bic|srf[_-]{scale}|sr))$"
+    addition = rf"([_-]?x{scale}([md]|w\d)?|[_-](lrbi|biclr|lr|hr|gt|bicubic|bic|srf[_-]{scale}|sr))$"
     names = [path.name, path.stem]
     while (shorter := _strip(names[-1], addition)) not in (names[-1], ""):
         names.append(shorter)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from datasets.degraded import DegradedPair, find_or_make_pairs
 from datasets.div2k import ImagePair, validation_subset
 from datasets.folders import pair_folders, say_left_out
-from datasets.pairing import without_lr
+from datasets.pairing import RENAME, without_lr
 from errors import UserError
 from imaging.image_files import find_images, read_image
 from imaging.resize import downscale
@@ -80,7 +80,7 @@ def dataset_samples(dataset, downgrade, scale, ids=None):
     return sorted([*map(DIV2KSample, pairs), *bad], key=lambda sample: str(sample.lr))
 
 
-def folder_samples(hr_folder, lr_folder, scale, border, by_order=False, read=read_image):
+def folder_samples(hr_folder, lr_folder, scale, border, by_order=False, read=read_image, advice=RENAME):
     """Returns the images of a folder as samples; what is left out, or paired by order, is said in a line.
 
     Args:
@@ -91,12 +91,14 @@ def folder_samples(hr_folder, lr_folder, scale, border, by_order=False, read=rea
         border: of the low-resolution images that are made, 'replicate' or 'symmetric'.
         by_order: pair the images in the order of their names instead.
         read: function from the path of an image file to its pixels, (H, W, 3) uint8.
+        advice: what to do where an image has no partner.
 
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
     """
     if lr_folder is not None:
-        return [Sample(hr.stem, hr, lr, read=read) for hr, lr in pair_folders(hr_folder, lr_folder, scale, by_order)]
+        pairs = pair_folders(hr_folder, lr_folder, scale, by_order, advice)
+        return [Sample(hr.stem, hr, lr, read=read) for hr, lr in pairs]
     hr_paths, lr_versions = without_lr(find_images(hr_folder))
     if lr_versions:
         say_left_out(hr_folder, "low-resolution versions", lr_versions)

@@ -316,7 +316,7 @@ def test_low_resolution_of_another_size_is_named_and_not_made(run_main, own_pair
 def test_own_pairs_that_do_not_fit_by_name_are_paired_by_order_when_asked_for(run_main, own_pairs, tmp_path):
     (tmp_path / "LR" / "a.png").rename(tmp_path / "LR" / "another.png")
     argv = ["dataset", "-i", tmp_path / "HR", "--lr-images", tmp_path / "LR", "-o", tmp_path / "bin", "--scales", 2]
-    assert_one_line_error(run_main(convert, *argv), "no image is named after a_HR.png")
+    assert_one_line_error(run_main(convert, *argv), "no image is named after a_HR.png", "--pair-by order")
     assert not (tmp_path / "bin").exists()
     code, out, _ = run_main(convert, *argv, "--pair-by", "order")
     assert code == 0

@@ -346,6 +346,7 @@ def test_images_are_paired_by_order_where_that_is_typed_only(run_main, models, p
     code, _, err = run_main(evaluate, *argv)
     assert code == 1
     assert "no image is named after a.png, b.png, c.png at scale 2" in err
+    assert "--pair-by order" in err
     code, out, _ = run_main(evaluate, *argv, "--pair-by", "order")
     assert code == 0
     assert f"{tmp_path / 'LR'}: paired with {photos} in the order of the names" in out

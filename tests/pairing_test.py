@@ -22,6 +22,8 @@ def names_of(pairs):
     (["img_001_SRF_4_HR.png"], ["img_001_SRF_4_LR.png"], 4),
     (["baby_HR_x4.png"], ["baby_LRBI_x4.png"], 4),
     (["0801.png"], ["0801x8.png"], 8),
+    (["0801.png"], ["0801x4m.png"], 4),
+    (["0801.png"], ["0801x4d.png"], 4),
     (["a.png", "a.jpg"], ["a.png", "a.jpg"], 2),
     (["x2.png", "boxx2.png"], ["x2.png", "boxx2x2.png"], 2),
 ])
@@ -46,6 +48,7 @@ def test_a_number_that_is_not_the_scale_belongs_to_the_name():
     (["a.png", "b.png"], ["a.png", "c.png"], r"no image is named after b\.png"),
     (["a.png"], ["a_LR.png", "a_bicubic.png"], r"HR/a\.png: fits a_LR\.png, a_bicubic\.png equally well"),
     (["a_HR.png", "a_GT.png"], ["a_LR.png"], r"LR/a_LR\.png: fits a_GT\.png, a_HR\.png equally well"),
+    (["0801.png"], ["0801x4w1.png", "0801x4w2.png"], r"HR/0801\.png: fits 0801x4w1\.png, 0801x4w2\.png equally well"),
     (["Baby.png"], ["baby.png"], r"HR/Baby\.png: differs from baby\.png only in upper and lower case"),
     (["a.png"], [], r"no image is named after a\.png"),
 ])
