@@ -18,7 +18,13 @@ def code_blocks(page):
     return re.sub(r"\\\n\s*", "", lines).splitlines()
 
 
-COMMANDS = list(dict.fromkeys(line[line.index("python "):] for page in PAGES for line in code_blocks(page)
+def answers(page):
+    """Returns the commands in the last column of tables."""
+    return re.findall(r"\| `(python [^`]*)` \|$", page, re.MULTILINE)
+
+
+COMMANDS = list(dict.fromkeys(line[line.index("python "):] for page in PAGES
+                              for line in (*code_blocks(page), *answers(page))
                               if re.match(r"(KERAS_BACKEND=\w+ )?python ", line)))
 
 
@@ -35,6 +41,12 @@ def test_every_command_of_the_readme_is_parsed(command):
 
 def test_the_readme_shows_the_main_tasks():
     assert {shlex.split(command)[1] for command in COMMANDS} >= {"demo.py", "convert.py", "train.py", "evaluate.py"}
+
+
+def test_every_command_among_the_answers_is_parsed():
+    table = README.split("## What people ask")[1].split("\n## ")[0]
+    assert len(answers(table)) == table.count("`python ") >= 30
+    assert set(answers(table)) <= set(COMMANDS)
 
 
 def test_every_file_at_the_top_is_in_the_map():
