@@ -16,7 +16,7 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
 from command_line import add_device_options, number, prepare_backend, run, script_parser
-from imaging.formats import BY_SUFFIX, CHOICES, format_of
+from imaging.formats import BY_SUFFIX, CHOICES, SUFFIXES, format_by_suffix
 
 DEFAULT_INPUT = "./demo"
 LARGEST_FACTOR = 100
@@ -42,7 +42,8 @@ def parser():
                    help="factor between an image and its output: what the model makes is resized to it; by default the "
                         "model's own")
     p.add_argument("-r", "--recursive", action="store_true", help="take the images of subfolders as well")
-    p.add_argument("--format", choices=CHOICES, help="of the output; by default that of the input's suffix")
+    p.add_argument("--format", choices=CHOICES,
+                   help="of the output; by default that of the input's suffix; for GIF png")
     p.add_argument("--skip-existing", action="store_true",
                    help="leave out images whose output is there and fits the image, the model and the options")
     p.add_argument("--overwrite", action="store_true",
@@ -123,11 +124,11 @@ def _plan(args, inputs):
     from super_resolution.jobs import earlier_outputs, plan, plan_one
 
     output, suffix = args.outdir, args.format and f".{args.format}"
-    if output.suffix.lower() in BY_SUFFIX and not output.is_dir():
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
         if len(inputs.images) != 1 or not inputs.named or inputs.failures:
             raise UserError(f"{output}: is the name of an image, which one input alone can become, an image as well: "
                             "give a folder")
-        if suffix and BY_SUFFIX[suffix] != BY_SUFFIX[output.suffix.lower()]:
+        if suffix and BY_SUFFIX[suffix] != BY_SUFFIX.get(output.suffix.lower()):
             raise UserError(f"{output}: its suffix is not of the format {args.format}: leave out --format")
         return output.parent, plan_one(inputs.images, output)
     left_out = earlier_outputs(inputs.images, output, inputs.named, figure_names)
@@ -208,7 +209,7 @@ def _run_model(args, path, jobs, sizes, figures, page, bar):
 
 def _kind(jobs):
     """Returns the formats of the jobs' photos in words, such as 'JPEG and WebP images'."""
-    names = sorted({format_of(job.source).name for job in jobs})
+    names = sorted({form.name if form else "other" for form in (format_by_suffix(job.source) for job in jobs)})
     return f"{' and '.join(names)} image{'s' if len(jobs) > 1 else ''}"
 
 

@@ -1,4 +1,4 @@
-"""The image formats that are read and written: one row each.
+"""The image formats that are read, most of them written as well: one row each.
 
 To add one, add a row to `FORMATS`; what Pillow and libvips cannot do as they are gets a function, named in the row.
 Only the standard library is loaded here, so that a command line can offer the formats at once.
@@ -33,7 +33,7 @@ class Format(NamedTuple):
         most_bytes: of uncompressed pixels, which its header counts; None: any number.
         most_pixels: of an image to be read, where that is fewer than of others.
         read: 'module:function' that reads it, as `imaging.pillow.read` does.
-        save: 'module:function' that writes it, as `imaging.png.save` does.
+        save: 'module:function' that writes it, as `imaging.png.save` does; '' where it is only read.
         is_deep: takes the start of a file that Pillow reads; whether it has more than 8 bits, which Pillow would lose.
     """
 
@@ -86,10 +86,13 @@ FORMATS = (
     Format("AVIF", (".avif",), rb".{4}ftyp(avif|avis|mif1|msf1)", 16_384, "Avif", "heif",
            {"compression": "av1", "Q": 95, "subsample_mode": "off", "effort": 2, "keep": ICC | EXIF | XMP}, bits=16,
            has_grey=False, is_lossy=True, most_pixels=100_000_000, read="imaging.avif:read", save="imaging.avif:save"),
+    # Its 256 colours are too few for what a network makes.
+    Format("GIF", (".gif",), rb"GIF8[79]a", 65_535, "Gif", None, {}),
 )
-BY_SUFFIX = {suffix: form for form in FORMATS for suffix in form.suffixes}
-SUFFIXES = tuple(BY_SUFFIX)
-CHOICES = tuple(form.suffixes[0].removeprefix(".") for form in FORMATS)  # by which a user asks for a format
+WRITTEN = tuple(form for form in FORMATS if form.save)
+SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)  # of images that are found in folders
+BY_SUFFIX = {suffix: form for form in WRITTEN for suffix in form.suffixes}  # of images that are written
+CHOICES = tuple(form.suffixes[0].removeprefix(".") for form in WRITTEN)  # by which a user asks for a format
 NAMES = f"{', '.join(form.name for form in FORMATS[:-1])} and {FORMATS[-1].name}"
 
 
@@ -97,13 +100,23 @@ def format_of(path):
     """Returns the `Format` to be written to `path`, by its suffix in upper or lower case.
 
     Raises:
-        UserError: there is no such format.
+        UserError: there is no such format, or it is only read.
     """
     suffix = Path(path).suffix
     if suffix.lower() not in BY_SUFFIX:
         raise UserError(f"{path}: there is no image format for {suffix or 'a name without suffix'}: choose one of "
-                        f"{', '.join(SUFFIXES)}")
+                        f"{', '.join(BY_SUFFIX)}")
     return BY_SUFFIX[suffix.lower()]
+
+
+def format_by_suffix(path):
+    """Returns the `Format` that the suffix of an image file tells, or None; it may be one that is only read."""
+    return next((form for form in FORMATS if Path(path).suffix.lower() in form.suffixes), None)
+
+
+def output_suffix(suffix):
+    """Returns the suffix of what is made of a file with this one: the same, but PNG's where it is only read."""
+    return suffix if suffix.lower() in BY_SUFFIX or suffix.lower() not in SUFFIXES else ".png"
 
 
 def format_by_start(start):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from errors import UserError
+from imaging.formats import output_suffix
 from imaging.marks import read_mark
 
 
@@ -28,14 +29,14 @@ def plan(images, outdir, suffix=None):
     Args:
         images: dict from the path of each image to its name, a path as well.
         outdir: folder.
-        suffix: of the outputs, such as '.png'; None: that of the input.
+        suffix: of the outputs, such as '.png'; None: that of the input, where its format is written, else '.png'.
 
     Raises:
         UserError: two images would become the same file.
     """
     jobs, sources = [], {}
     for path, name in images.items():
-        target = outdir / name.with_name(f"{name.stem}-sr{suffix or name.suffix}")
+        target = outdir / name.with_name(f"{name.stem}-sr{suffix or output_suffix(name.suffix)}")
         if target in sources:
             raise UserError(f"{sources[target]} and {path} would both be written to {target}: rename one, or let each "
                             "be written in its own format or folder")

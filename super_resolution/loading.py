@@ -6,7 +6,7 @@ import pretrained
 import weights
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
 from errors import UserError
-from imaging.formats import format_of
+from imaging.formats import format_by_suffix
 from super_resolution.precision import mixed_bfloat16
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
@@ -64,4 +64,5 @@ def default_model(scale, image):
     Raises:
         UserError: there is no shipped model for this scale.
     """
-    return pretrained.default_path(DEFAULT_SCALE if scale is None else scale, format_of(image).is_lossy)
+    form = format_by_suffix(image)
+    return pretrained.default_path(DEFAULT_SCALE if scale is None else scale, form is not None and form.is_lossy)

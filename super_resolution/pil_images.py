@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from imaging import colour, encodings, tiff
-from imaging.formats import BY_SUFFIX, FORMATS
+from imaging.formats import BY_SUFFIX, WRITTEN
 from imaging.metadata import PREFIX, XMP_KEYWORD, Metadata
 from imaging.tags import ORIENTATION, TOLD, sound_resolution
 
@@ -143,7 +143,7 @@ def _told_by_tags(exif):
 def _format(fp, format):
     """Returns the `Format` that PIL's `save` is asked for, or None for another."""
     if format:
-        return next((form for form in FORMATS if form.name.upper() == format.upper()), None)
+        return next((form for form in WRITTEN if form.name.upper() == format.upper()), None)
     path = fp if isinstance(fp, os.PathLike) else getattr(fp, "name", fp)
     is_path = isinstance(path, (str, bytes, os.PathLike))
     return BY_SUFFIX.get(Path(os.fsdecode(path)).suffix.lower()) if is_path else None

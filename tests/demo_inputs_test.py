@@ -208,7 +208,7 @@ def test_what_a_shell_makes_of_a_star_is_taken_as_the_folder_is(run_main, model_
 
 def test_what_is_left_out_is_counted_and_named(run_main, model_path, tmp_path):
     save_photo(tmp_path / "in" / "a.png", make_photo(5, 6))
-    for name in ("1.heic", "2.HEIC", "old.gif", "Thumbs.db"):
+    for name in ("1.heic", "2.HEIC", "old.jp2", "Thumbs.db"):
         (tmp_path / "in" / name).write_text("")
     save_photo(tmp_path / "in" / ".hidden.png", make_photo(5, 6))
     save_photo(tmp_path / "in" / "._a.png", make_photo(5, 6))
@@ -216,7 +216,7 @@ def test_what_is_left_out_is_counted_and_named(run_main, model_path, tmp_path):
     os.symlink("nowhere.png", tmp_path / "in" / "gone.png")
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "-r")
     assert code == 1
-    assert "files of other formats, left out: 3 (.heic, .gif)\n" in out
+    assert "files of other formats, left out: 3 (.heic, .jp2)\n" in out
     assert "hidden images, left out: 1 (.hidden.png)\n" in out
     assert "links to folders, not followed: 1 (folder)\n" in out
     assert f"failed: {tmp_path / 'in' / 'gone.png'}: is a link to nothing: No such file or directory" in err
@@ -225,6 +225,19 @@ def test_what_is_left_out_is_counted_and_named(run_main, model_path, tmp_path):
     (tmp_path / "heic" / "1.heic").write_text("")
     assert_one_line_error(run_main(demo, "-i", tmp_path / "heic", "-o", tmp_path / "out", "-m", model_path),
                           "there are no images in it", "files of other formats, left out: 1 (.heic)")
+
+
+def test_a_gif_is_read_and_becomes_a_png(run_main, model_path, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(make_photo(5, 6)).save(tmp_path / "in" / "a.gif")
+    argv = ["-m", model_path, "-i", tmp_path / "in", "-o"]
+    assert run_main(demo, *argv, tmp_path / "in")[0] == 0
+    with Image.open(tmp_path / "in" / "a-sr.png") as image:
+        assert (image.format, image.size) == ("PNG", (18, 15))
+    assert "1 already there" in run_main(demo, *argv, tmp_path / "in", "--skip-existing")[1]
+    code, _, err = run_main(demo, "-m", model_path, "-i", tmp_path / "in" / "a.gif", "-o", tmp_path / "b.gif")
+    assert code == 1
+    assert f"failed: {tmp_path / 'b.gif'}: there is no image format for .gif: choose one of .png, " in err
 
 
 def test_no_two_figures_share_a_name(run_main, model_path, tmp_path):

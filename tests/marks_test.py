@@ -5,7 +5,7 @@ import pytest
 import pyvips
 from PIL import Image
 
-from imaging.formats import SUFFIXES
+from imaging.formats import BY_SUFFIX
 from imaging.marks import add_mark, is_foreign, read_mark
 from imaging.photos import Photo, read_photo, write_photo
 from tests.conftest import make_photo, save_photo
@@ -13,7 +13,7 @@ from tests.conftest import make_photo, save_photo
 FACTS = {"photo": {"name": "caf\udce9 <!-- -->", "bytes": 3}}
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", BY_SUFFIX)
 def test_a_mark_is_read_back_and_disturbs_no_reader(tmp_path, suffix):
     plain, marked = tmp_path / f"plain{suffix}", tmp_path / f"marked{suffix}"
     write_photo(plain, Photo(make_photo(9, 7)))
@@ -28,7 +28,7 @@ def test_a_mark_is_read_back_and_disturbs_no_reader(tmp_path, suffix):
 
 
 def test_a_mark_does_not_outlive_a_change(tmp_path):
-    for suffix in SUFFIXES:
+    for suffix in BY_SUFFIX:
         path = tmp_path / f"a{suffix}"
         write_photo(path, Photo(make_photo(9, 7)), FACTS)
         content = path.read_bytes()

@@ -117,6 +117,7 @@ def broken():
         "cut.avif": (cut(avif(noise), 0.5), Refused("truncated")),
         "cut-12-bits.avif": (cut(avif(noise_16, "rgb16"), 0.5), Refused("truncated")),
         "cut.bmp": (cut(whole, 0.5), Refused("truncated")),
+        "cut-gif.png": (cut(by_pillow(noise, "P", "GIF"), 0.5), Refused("truncated")),
         "cut.tif": (cut(by_libvips(noise), 0.5), Refused("damaged")),
         "cut-pixels.tif": (replaced(content(tiff16(3)), (struct.pack("<HHII", 257, 3, 1, HEIGHT),
                                                          struct.pack("<HHII", 257, 3, 1, 9 * HEIGHT))),
@@ -177,6 +178,7 @@ def huge():
 def frames():
     return {
         "animated.webp": (several("WEBP"), Refused("3 frames")),
+        "animated-gif.png": (several("GIF"), Refused("3 frames")),
         "animated.avif": (several("AVIF"), Refused("3 frames")),
         "animated.png": (several("PNG"), Refused("3 frames")),
         "pages.tif": (several("TIFF", 4), Refused("4 pages")),
@@ -190,6 +192,8 @@ def eight_bits():
     red = (255, 0, 0)
     red_corner = photo()
     red_corner[:5, :5] = red
+    with_hole = np.dstack([photo(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    with_hole[:5, :5, 3] = 0
     return {
         "1.png": (by_pillow(photo(), "1"), GREY.other),
         "L.png": (by_pillow(pixels(1)), GREY),
@@ -244,6 +248,8 @@ def eight_bits():
         "jpeg-named.png": (by_pillow(photo(), None, "JPEG", quality=95), RGB.near(6)),
         "png-named.JPG": (by_pillow(pixels(4), None, "PNG"), RGBA._replace(mode="RGB")),
         "tiff-named.webp": (by_pillow(pixels(2), None, "TIFF"), GREY_ALPHA._replace(mode="RGBA")),
+        "gif-named.png": (by_pillow(photo(), "P", "GIF"), RGB.other),
+        "gif-transparent-named.png": (by_pillow(with_hole, None, "GIF"), RGBA.other),
         "webp-named.bmp": (by_pillow(photo(), None, "WEBP", lossless=True), RGB),
         "UPPER.PNG": (by_pillow(photo()), RGB),
         "UPPER.TIFF": (by_pillow(photo()), RGB),
