@@ -1,8 +1,31 @@
 """Folders of high-resolution images and of their low-resolution versions, paired."""
 
+import re
+
 from datasets.pairing import RENAME, pair_all, pair_by_order, without_lr
 from errors import UserError
 from imaging.image_files import find_images
+from imaging.photos import image_size
+
+
+def high_resolution(folder):
+    """Returns the paths of the high-resolution images in a folder, and those of low-resolution versions beside them.
+
+    Those are known by their marks, see `without_lr`, or as NAMExS where they have an S-th of the sides of NAME.
+
+    Raises:
+        UserError: as `find_images`.
+    """
+    paths, lr_versions = without_lr(find_images(folder))
+    by_stem = {path.stem: path for path in paths}
+    reduced = [path for path in paths if (match := re.fullmatch(r"(.+?)[_-]?x(\d)", path.stem))
+               and match[1] in by_stem and _is_reduced(by_stem[match[1]], path, int(match[2]))]
+    return [path for path in paths if path not in set(reduced)], sorted(lr_versions + reduced)
+
+
+def _is_reduced(hr_path, lr_path, scale):
+    hr_size, lr_size = image_size(hr_path), image_size(lr_path)
+    return scale > 1 and None not in (hr_size, lr_size) and tuple(side // scale for side in hr_size) == lr_size
 
 
 def pair_folders(hr_folder, lr_folder, scale, by_order=False, advice=RENAME):
@@ -18,7 +41,7 @@ def pair_folders(hr_folder, lr_folder, scale, by_order=False, advice=RENAME):
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
     """
-    hr_paths, lr_versions = without_lr(find_images(hr_folder))
+    hr_paths, lr_versions = high_resolution(hr_folder)
     if (lr_folder / f"X{scale}").is_dir():
         lr_folder = lr_folder / f"X{scale}"
     lr_paths = lr_versions if lr_folder.resolve() == hr_folder.resolve() else find_images(lr_folder)

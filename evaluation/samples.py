@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from datasets.degraded import DegradedPair, find_or_make_pairs
 from datasets.div2k import ImagePair, validation_subset
-from datasets.folders import pair_folders, say_left_out
-from datasets.pairing import RENAME, without_lr
+from datasets.folders import high_resolution, pair_folders, say_left_out
+from datasets.pairing import RENAME
 from errors import UserError
-from imaging.image_files import find_images, read_image
+from imaging.image_files import read_image
 from imaging.resize import downscale
 
 
@@ -99,7 +99,7 @@ def folder_samples(hr_folder, lr_folder, scale, border, by_order=False, read=rea
     if lr_folder is not None:
         pairs = pair_folders(hr_folder, lr_folder, scale, by_order, advice)
         return [Sample(hr.stem, hr, lr, read=read) for hr, lr in pairs]
-    hr_paths, lr_versions = without_lr(find_images(hr_folder))
+    hr_paths, lr_versions = high_resolution(hr_folder)
     if lr_versions:
         say_left_out(hr_folder, "low-resolution versions", lr_versions)
     return [Sample(path.stem, path, None, border, read) for path in hr_paths]

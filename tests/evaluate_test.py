@@ -364,6 +364,16 @@ def test_of_a_folder_that_holds_both_the_high_resolution_images_are_evaluated(tm
     assert [sample.lr.stem for sample in both] == ["img_1_SRF_4_LR", "img_2_SRF_4_LR"]
 
 
+def test_images_named_after_others_are_low_resolution_if_they_have_their_part_of_the_size(tmp_path, capsys):
+    hr = make_photo(25, 33)
+    for name, image in (("0801", hr), ("0801x4", downscale(hr[:24, :32], 4)), ("0801x2", downscale(hr[:24, :32], 2)),
+                        ("box", hr), ("boxx2", make_photo(24, 32)), ("boxx3", hr[:20])):
+        save_photo(tmp_path / f"{name}.png", image)
+    samples = folder_samples(tmp_path, None, 4, "replicate")
+    assert [sample.name for sample in samples] == ["0801", "box", "boxx2", "boxx3"]
+    assert "low-resolution versions, left out: 2, such as 0801x2.png" in capsys.readouterr().out
+
+
 def test_pairs_that_do_not_fit_are_named(run_main, models, photos, tmp_path):
     indir, _ = models
     argv = ["--images", photos, "--lr-images", tmp_path / "LR", "-i", indir / "epoch-001.keras", "-o", tmp_path / "e"]
