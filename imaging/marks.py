@@ -8,6 +8,7 @@ than the file has, when another program has written the file since.
 """
 
 import json
+import os
 import re
 import struct
 import zlib
@@ -60,7 +61,7 @@ def read_mark(path):
 
 def is_foreign(path):
     """Whether there is a file, at `path`, that no run has written, or that was changed since."""
-    return path.is_file() and read_mark(path) is None
+    return os.path.isfile(path) and read_mark(path) is None  # Path's own fails where a name is too long
 
 
 def _text(facts, size):

@@ -57,7 +57,7 @@ def facts_of(path, status, settings):
 
 def fitting(jobs, settings):
     """Whether the outputs of all jobs are there and, by their marks, fit."""
-    return all(job.target.is_file() and _state(job, settings, None) == FITS for job in jobs)
+    return all(os.path.isfile(job.target) and _state(job, settings, None) == FITS for job in jobs)
 
 
 def sort_out(jobs, settings, factor, figures, keep_fitting, overwrite):
@@ -73,7 +73,7 @@ def sort_out(jobs, settings, factor, figures, keep_fitting, overwrite):
     """
     result = Sorted([], [], [], Counter())
     for job in jobs:
-        state = _state(job, settings, factor) if keep_fitting and job.target.is_file() else None
+        state = _state(job, settings, factor) if keep_fitting and os.path.isfile(job.target) else None
         figure = figures.get(job.source)
         at_risk = [path for path in (job.target if state != FITS else None, figure) if path and is_foreign(path)]
         if at_risk and not overwrite:

@@ -78,6 +78,17 @@ def test_the_figure_shows_the_colours_of_the_photo(run_main, model_path, tmp_pat
         assert np.abs(figure - colour).max(axis=1).min() <= 6
 
 
+@pytest.mark.parametrize("options", [[], ["--skip-existing", "--compare"]])
+def test_a_name_too_long_for_its_output_fails_alone(run_main, model_path, tmp_path, options):
+    for name in ("b" * 249, "a"):
+        save_photo(tmp_path / "in" / f"{name}.png", scene())
+    code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, *options)
+    assert code == 1
+    assert "images: 1 super-resolved, 0 already there, 1 failed" in out
+    assert f"{'b' * 249}-sr.png: cannot be written: File name too long" in err
+    assert (tmp_path / "out" / "a-sr.png").exists()
+
+
 def test_any_name_comes_out(run_main, model_path, tmp_path):
     names = ["日本語の長い名前" * 9 + "あ" * 8, "caf\udce9", "two\nlines", "-x", "a.b", "%41 {0} %s"]
     for name in names:
