@@ -17,7 +17,7 @@ import weights
 from errors import UserError
 from model import wdsr_b
 from super_resolution import load
-from super_resolution.loading import model_path
+from super_resolution.loading import default_model, model_path
 from tests.conftest import ROOT, assert_one_line_error, make_photo, save_photo
 
 KEYS = {"scale", "network", "parameters", "default_for", "data", "steps", "command", "licence", "sha256", "results"}
@@ -55,6 +55,11 @@ def test_one_model_of_a_scale_is_the_default_for_a_kind_of_images():
             assert len(found) == 1 or (kind == "lossy" and not found)
             if found:
                 assert pretrained.default_path(scale, kind == "lossy") == pretrained.path_of(found[0])
+
+
+def test_a_file_of_any_suffix_gets_a_model(tmp_path):
+    for name in ("a.gif", "a.foo", "a"):
+        assert default_model(4, tmp_path / name) == pretrained.default_path(4)
 
 
 def test_jpeg_photos_get_the_photo_model_and_lossless_ones_another(run_main, tmp_path):
