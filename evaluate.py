@@ -176,7 +176,8 @@ def _evaluations(args, protocol, narrow, on_failure):
         return [Evaluation(samples_of, protocol, metrics, on_failure, on_output)], "symmetric"  # as DIV2K's were made
     sets = image_sets(args.images, args.sets, args.lr_images, args.pair_by == "order")
     if args.sr_images:
-        samples_of = partial(output_samples, sets[0].hr, args.sr_images, by_order=args.pair_by == "order")
+        samples_of = partial(output_samples, sets[0].hr, args.sr_images, by_order=args.pair_by == "order",
+                             advice=PAIRING_ADVICE)
         return [Evaluation(samples_of, protocol, metrics, on_failure)], args.border_mode
     read = partial(read_image, white_level=args.white_level, narrow=narrow)
     evaluations = []

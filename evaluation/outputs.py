@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.pairing import pair_all, pair_by_order, without_lr
+from datasets.folders import high_resolution
+from datasets.pairing import RENAME, pair_all, pair_by_order
 from errors import UserError
 from files import make_folder
 from imaging.image_files import find_images, read_image, to_uint8
@@ -38,7 +39,7 @@ class Existing:
         return sr
 
 
-def output_samples(hr_folder, sr_folder, scale, by_order=False):
+def output_samples(hr_folder, sr_folder, scale, by_order=False, advice=RENAME):
     """Returns the images of two folders as samples.
 
     Args:
@@ -47,11 +48,12 @@ def output_samples(hr_folder, sr_folder, scale, by_order=False):
             low-resolution images are; where all names end in the same way, as in NAME_RCAN_x4, that is left out.
         scale: 2, 3, 4 or 8.
         by_order: pair the images in the order of their names instead.
+        advice: what to do where an image has no partner.
 
     Raises:
         UserError: a folder is missing, or an image has no partner or several.
     """
-    hr_paths, _ = without_lr(find_images(hr_folder))
+    hr_paths, _ = high_resolution(hr_folder)
     if (sr_folder / f"X{scale}").is_dir():
         sr_folder = sr_folder / f"X{scale}"
     sr_paths = find_images(sr_folder)
@@ -60,7 +62,7 @@ def output_samples(hr_folder, sr_folder, scale, by_order=False):
         pairs = pair_by_order(hr_paths, sr_paths)
     else:
         names = _without_common_end(sr_paths, scale)
-        pairs, left_over = pair_all(hr_paths, list(names), scale)
+        pairs, left_over = pair_all(hr_paths, list(names), scale, advice)
         pairs = [(hr, names[name]) for hr, name in pairs]
         if left_over:
             raise UserError(f"{names[left_over[0]]}: there is no image in {hr_folder} that it was made from")
