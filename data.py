@@ -6,6 +6,7 @@ from functools import partial
 
 import keras
 
+from datasets.arrays import ArrayChanged
 from datasets.degraded import find_or_make_pairs
 from datasets.div2k import hr_dir, validation_subset
 from datasets.patches import PatchStream, start_worker, worker_batch
@@ -145,9 +146,13 @@ class PatchSequence(keras.utils.PyDataset):
         except BrokenProcessPool:
             self._go_on_with_threads()
             return self[index]
+        except ArrayChanged as error:
+            self._failure = error
+            raise
 
     def check(self):
-        """Raises `WorkerDied` if a process that loads batches was killed.
+        """Raises `ArrayChanged` if a batch was asked for that could not be loaded, and `WorkerDied` if a process that
+        loads batches was killed.
 
         Until that is asked for, threads load them: an error in the middle of a step would lose the steps before.
         """

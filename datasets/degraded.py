@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from choices import DEGRADATIONS
+from datasets.arrays import StoredImage
 from datasets.degradations import Degradation, number_of
-from datasets.div2k import StoredImage, find_lr_dir, find_pairs, hr_dir, stored_hr_images
+from datasets.div2k import find_lr_dir, find_pairs, hr_dir, stored_hr_images
 from errors import UserError
 
 

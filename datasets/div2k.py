@@ -1,33 +1,11 @@
 """Data sets of numpy arrays in DIV2K's layout: folders, file names, image ids, and pairs of images."""
 
-import math
-import mmap
-import os
 import re
-import stat
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from datasets.arrays import StoredImage, stored_image
 from errors import UserError
-
-MAX_CAUSE = 200  # characters of NumPy's message, which may hold a whole header
-
-
-class StoredImage(NamedTuple):
-    """An image (H, W, 3), uint8, in a .npy file whose header was checked."""
-
-    path: Path
-    offset: int
-    shape: tuple
-
-    def map(self):
-        """Returns the image as a read-only view of the file, without reading it."""
-        with open(self.path, "rb") as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(content, np.uint8, math.prod(self.shape), self.offset).reshape(self.shape)
 
 
 class ImagePair(NamedTuple):
@@ -164,33 +142,6 @@ def stored_hr_images(dataset, subset, ids=None):
         raise UserError(f"{folder}: there are no arrays NAME.npy in it{_nested(folder)}")
     return [(name, stored_image(folder / f"{name}.npy"))
             for name in (names if ids is None else _chosen(folder, names, ids))]
-
-
-def stored_image(path):
-    """Checks an image array (H, W, 3), uint8, by its header and its size, and returns it as a `StoredImage`.
-
-    Raises:
-        UserError: the file is missing, corrupt, or holds something else.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
-            raise UserError(f"{path}: is no regular file, as an array is")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such array") from error
-    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
-        cause = str(error).partition("\n")[0][:MAX_CAUSE] or type(error).__name__
-        raise UserError(f"{path}: cannot be read as a numpy array: {cause}") from error
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise UserError(f"{path}: holds {image.dtype} of shape {image.shape}, not an image: "
-                        "uint8 of shape (height, width, 3)")
-    if not image.flags.c_contiguous:
-        raise UserError(f"{path}: is stored column by column (Fortran order): save it row by row")
-    return StoredImage(path, image.offset, image.shape)
 
 
 def _stems(folder):

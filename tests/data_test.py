@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from data import PatchSequence, WorkerDied, find_training_pairs, patch_stream
+from datasets.arrays import ArrayChanged
 from datasets.degradations import Degradation
 from datasets.degraded import find_downgrade, find_or_make_pairs
 from datasets.div2k import find_pairs
@@ -139,12 +140,22 @@ def _result_pipe():
     return frame.f_locals["result_queue"]._writer.fileno()
 
 
-def test_an_error_of_a_worker_is_raised_where_its_batch_is_used(pairs):
-    stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
-    for pair in pairs:
-        pair.lr.path.unlink()
-    with pytest.raises(FileNotFoundError):
-        PatchSequence(stream)[0]
+@pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("spoil", "cause"), [
+    (os.utime, "was replaced or changed since it was found"),
+    (lambda path: np.save(path, np.load(path)[1:]), "was replaced or changed since it was found"),
+    (os.unlink, "can no longer be read: No such file or directory")])
+def test_an_array_that_is_no_longer_the_same_is_named_where_its_batch_is_used(pairs, in_processes, spoil, cause):
+    sequence = PatchSequence(PatchStream(pairs[:1], 3, batch_size=4, patch_size=9), None, 1, in_processes)
+    sequence[0]
+    sequence.check()
+    sequence.window(100, 1)
+    path = pairs[0].lr.path
+    spoil(path)
+    for call in (lambda: sequence[0], sequence.check):
+        with pytest.raises(ArrayChanged, match=f"^{path}: {cause}$"):
+            call()
+    sequence.close()
 
 
 def test_every_pass_shows_all_images_in_a_new_order(pairs):

@@ -5,6 +5,7 @@ import csv
 import functools
 import http.server
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import demo
 import evaluate
 import train_gan
 import weights
+from datasets.patches import PatchStream
 from model import discriminator, edsr, sr_resnet
 from tests.conftest import ROOT, assert_one_line_error, make_photo, run_quietly, save_photo, to_numpy
 from tests.golden_cases import adversarial_steps, set_weights, small_features
@@ -367,6 +369,30 @@ def test_a_run_stopped_by_a_signal_is_resumed_exactly(train_tiny, whole, run_mai
     (code, out, _), run = train_tiny()
     assert code == 143
     assert f"stopped after step 2 of epoch 2; go on with\n    python train_gan.py --resume {run}" in out
+    assert run_main(train_gan, "--resume", run)[0] == 0
+    assert_same_outcome(run, whole, "losses.csv")
+
+
+@pytest.mark.slow
+def test_a_run_whose_array_is_replaced_saves_its_state_and_is_resumed_exactly(dataset, train_tiny, whole, run_main,
+                                                                              monkeypatch, tmp_path):
+    copy = shutil.copytree(dataset, tmp_path / "copy")  # with the times
+    arrays, sample = sorted(copy.glob("DIV2K_train_HR/*.npy")), PatchStream._sample
+
+    def replaced_in_batch_4(stream, number):
+        if number == 8:
+            for path in arrays:
+                os.utime(path)
+        return sample(stream, number)
+
+    monkeypatch.setattr(PatchStream, "_sample", replaced_in_batch_4)
+    result, run = train_tiny("--dataset", copy, "--num-workers", 1)
+    monkeypatch.undo()
+    assert_one_line_error(result, arrays[0].parent, ".npy: was replaced or changed since it was found", run,
+                          "the state after step 1 of epoch 2 is saved")
+    for path in arrays:
+        shutil.copystat(dataset / path.relative_to(copy), path)
+    use_small_features(monkeypatch)
     assert run_main(train_gan, "--resume", run)[0] == 0
     assert_same_outcome(run, whole, "losses.csv")
 

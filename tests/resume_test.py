@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import train
+from datasets.patches import PatchStream
 from datasets.workers import WorkerPool
 from tests.conftest import ROOT, assert_one_line_error, run_quietly
 from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
@@ -163,6 +164,35 @@ def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(tra
     assert_one_line_error(result, "a process that loads images was killed", run,
                           f"the state after step {progress.step} of epoch {progress.epoch + 1} is saved")
     assert multiprocessing.active_children() == []
+    assert run_main(train, "--resume", run)[0] == 0
+    assert_same_outcome(run, whole_run(2))
+
+
+@pytest.mark.parametrize("subset", ["train", pytest.param("valid", marks=pytest.mark.slow)])
+def test_a_run_whose_array_is_replaced_saves_its_state_and_is_resumed_exactly(dataset, train_here, whole_run, run_main,
+                                                                              monkeypatch, tmp_path, subset):
+    copy = shutil.copytree(dataset, tmp_path / "copy")  # with the times
+    arrays = sorted(copy.glob(f"DIV2K_{subset}_HR/*.npy"))
+    last_batch = {"train": 3, "valid": 1}[subset]  # whose arrays are others
+    genuine = PatchStream._sample
+
+    def sample(stream, number):
+        for path in arrays if stream.augment == (subset == "train") else ():
+            shutil.copystat(dataset / path.relative_to(copy), path)
+            if number // 4 == last_batch:
+                os.utime(path)
+        return genuine(stream, number)
+
+    monkeypatch.setattr(PatchStream, "_sample", sample)
+    result, run = train_here("--epochs", 2, "--dataset", copy, "--num-workers", 1)
+    monkeypatch.undo()
+    progress = progress_of(run)
+    assert progress.epoch == 0
+    assert progress.step in {"train": (1, 2, 3), "valid": (4,)}[subset]
+    assert_one_line_error(result, arrays[0].parent, ".npy: was replaced or changed since it was found", run,
+                          f"the state after step {progress.step} of epoch 1 is saved")
+    for path in arrays:
+        shutil.copystat(dataset / path.relative_to(copy), path)
     assert run_main(train, "--resume", run)[0] == 0
     assert_same_outcome(run, whole_run(2))
 

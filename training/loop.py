@@ -5,11 +5,13 @@ are sure to hold the state of the training outside of `fit` (JAX keeps it elsewh
 there resumes exactly, inside an epoch too.
 """
 
+import contextlib
 import time
 
 import keras
 
 from data import WorkerDied
+from datasets.arrays import ArrayChanged
 from errors import UserError
 from files import WriteError, is_temporary
 from super_resolution import SuperResolver
@@ -17,6 +19,26 @@ from training.checkpoints import Checkpoints
 from training.interrupts import Interrupted
 from training.logs import StepLog, StepMeter, duration
 from training.workspace import save_state
+
+DATA_FAILURES = (WorkerDied, ArrayChanged)  # after which a run can be gone on with
+
+
+@contextlib.contextmanager
+def reading(sequence, network):
+    """Within the block a Keras network reads a `PatchSequence`; what the sequence fails with is raised as it is.
+
+    TensorFlow would make an error of its own of it. JAX needs the first batch to be sound, since it takes the
+    variables' values before it asks for that, and they would be lost.
+    """
+    sequence[0]
+    try:
+        yield
+    except Exception as error:
+        if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
+            network.jax_state_sync()
+        if not isinstance(error, (Interrupted, UserError)):
+            sequence.check()
+        raise
 
 
 class Training:
@@ -82,6 +104,7 @@ class Training:
 
         Raises:
             WorkerDied: a process that loads images was killed; the state has been saved.
+            ArrayChanged: an array was replaced since the run began; the state has been saved.
             UserError: the loss is not finite, or a file cannot be written.
         """
         try:
@@ -100,7 +123,7 @@ class Training:
         return 0
 
     def check(self):
-        """Raises `Interrupted` if a signal has come, and `WorkerDied` if a process that loads images was killed."""
+        """Raises `Interrupted` if a signal has come, and what `PatchSequence.check` raises of the batches' loading."""
         self.interrupts.check()
         for sequence in self.sequences:
             sequence.check()
@@ -177,10 +200,10 @@ class Training:
         except Interrupted:
             self._save_state()
             raise
-        except WorkerDied as error:
+        except DATA_FAILURES as error:
             self._save_state()
-            raise WorkerDied(f"{error}; the state after step {self.progress.step} of epoch {self.progress.epoch + 1} "
-                             f"is saved in {self.workspace.folder}, and the run can be gone on with") from error
+            raise type(error)(f"{error}; the state after step {self.progress.step} of epoch {self.progress.epoch + 1} "
+                              f"is saved in {self.workspace.folder}, and the run can be gone on with") from error
         except WriteError as error:
             raise UserError(f"{error}; {self._last_good()}") from error
 

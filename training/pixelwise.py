@@ -5,10 +5,9 @@ from collections import deque
 
 import keras
 
-from data import WorkerDied
 from evaluation import DIV2KSample, Protocol, measure
 from training.interrupts import Interrupted
-from training.loop import Training
+from training.loop import DATA_FAILURES, Training, reading
 from training.networks import averaged_weights
 from training.workspace import network_variables
 
@@ -47,8 +46,14 @@ class PixelTraining(Training):
         self.sequence.window(epoch * self.iterations_per_epoch + progress.step,
                              self.iterations_per_epoch - progress.step)
         monitor = StepMonitor(self, epoch, progress.step)
-        history = self.network.fit(self.sequence, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0,
-                                   callbacks=[monitor])
+        try:
+            with reading(self.sequence, self.network):
+                history = self.network.fit(self.sequence, epochs=epoch + 1, initial_epoch=epoch, shuffle=False,
+                                           verbose=0, callbacks=[monitor])
+        except (Interrupted, *DATA_FAILURES):
+            monitor.leave()
+            progress.step = monitor.step
+            raise
         progress.step = self.iterations_per_epoch
         progress.train_logs = {name: float(values[0]) for name, values in history.history.items()}
         self.end_steps({name: value * self.iterations_per_epoch for name, value in progress.train_logs.items()})
@@ -89,8 +94,9 @@ class PatchValidation:
         self.num_images = len(sequence.stream.pairs)
 
     def __call__(self, run):
-        logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
-                                    callbacks=[ValidationMonitor(run)])
+        with reading(self.sequence, run.network):
+            logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
+                                        callbacks=[ValidationMonitor(run)])
         return {f"val_{name}": float(value) for name, value in logs.items()}
 
 
@@ -102,12 +108,7 @@ class ValidationMonitor(keras.callbacks.Callback):
         self.run = run
 
     def on_test_batch_end(self, batch, logs=None):
-        try:
-            self.run.check()
-        except (Interrupted, WorkerDied):
-            if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
-                self.model.jax_state_sync()
-            raise
+        self.run.check()
 
 
 class FullSizeValidation:
@@ -140,7 +141,7 @@ class StepMonitor(keras.callbacks.Callback):
         self.epoch = epoch
         self.step = first_step
         self.unchecked = deque()
-        self.metrics = None
+        self.metrics = self.meter = None
         if first_step:
             self.metrics = [keras.ops.convert_to_numpy(v) for v in run.network.metrics_variables]
 
@@ -156,22 +157,18 @@ class StepMonitor(keras.callbacks.Callback):
         while len(self.unchecked) > (0 if self.meter.is_due() else CHECK_DELAY):
             self._check_loss()
         self.meter.advance()
-        if self.step == self.run.iterations_per_epoch:
-            return  # `Training` looks for a signal itself once it has the figures of the whole epoch
-        try:
-            self.run.check()
-        except (Interrupted, WorkerDied):
-            self._check_all()
-            self.run.progress.step = self.step
-            raise
+        if self.step < self.run.iterations_per_epoch:
+            self.run.check()  # `Training` looks for a signal itself once it has the figures of the whole epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check_all()
+        self.leave()
 
-    def _check_all(self):
+    def leave(self):
+        """Looks at the losses that are left, at the end of the steps or where they are broken off."""
         while self.unchecked:
             self._check_loss()
-        self.meter.close()
+        if self.meter:
+            self.meter.close()
 
     def _check_loss(self):
         step, means = self.unchecked.popleft()  # of the epoch so far

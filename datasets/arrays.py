@@ -1,0 +1,69 @@
+"""Images in files of numpy arrays: checked when they are found, and read only as long as they are the same."""
+
+import math
+import mmap
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from errors import UserError
+
+MAX_CAUSE = 200  # characters of NumPy's message, which may hold a whole header
+
+
+class ArrayChanged(UserError):
+    """An array is no longer the one that was found: another has taken its place, it was written to, or it is gone."""
+
+
+class StoredImage(NamedTuple):
+    """An image (H, W, 3), uint8, in a .npy file whose header was checked when it had this size and time."""
+
+    path: Path
+    offset: int
+    shape: tuple
+    bytes: int
+    mtime_ns: int
+
+    def map(self):
+        """Returns the image as a read-only view of the file, without reading it; raises `ArrayChanged`."""
+        try:
+            with open(self.path, "rb") as file:
+                status = os.fstat(file.fileno())
+                if (status.st_size, status.st_mtime_ns) != self[3:]:
+                    raise ArrayChanged(f"{self.path}: was replaced or changed since it was found")
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise ArrayChanged(f"{self.path}: can no longer be read: {error.strerror}") from error
+        return np.frombuffer(content, np.uint8, math.prod(self.shape), self.offset).reshape(self.shape)
+
+
+def stored_image(path):
+    """Checks an image array (H, W, 3), uint8, by its header and its size, and returns it as a `StoredImage`.
+
+    Raises:
+        UserError: the file is missing, corrupt, or holds something else.
+    """
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise UserError(f"{path}: is no regular file, as an array is")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such array") from error
+    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
+        cause = str(error).partition("\n")[0][:MAX_CAUSE] or type(error).__name__
+        raise UserError(f"{path}: cannot be read as a numpy array: {cause}") from error
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UserError(f"{path}: holds {image.dtype} of shape {image.shape}, not an image: "
+                        "uint8 of shape (height, width, 3)")
+    if not image.flags.c_contiguous:
+        raise UserError(f"{path}: is stored column by column (Fortran order): save it row by row")
+    return StoredImage(path, image.offset, image.shape, status.st_size, status.st_mtime_ns)
