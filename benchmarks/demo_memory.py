@@ -1,11 +1,12 @@
 """Measures peak memory and time of super-resolving one large photo, from file to file, in a process of its own.
 
-    python benchmarks/demo_memory.py --width 6000 --height 4000 --model wdsr-b-8-x4
+    python benchmarks/demo_memory.py --models wdsr-b-8-x2 wdsr-b-8-x4 --formats png tif jpg
     python benchmarks/demo_memory.py --width 1500 --height 1500 --profiles wdsr-a-32 edsr sr-resnet
 
-The photo is made of the images in ./demo. Prints what the process holds once the model is loaded, its peak after that,
-and the peak beyond the former, the input's pixels and one copy of the output's. With --profiles a network of each
-profile of train.py at x4 is measured, with random weights.
+The photo is made of the images in ./demo; it has the format of the output. Prints what the process holds once the
+libraries and the model are loaded, its peak after that, and how much the peak is above the former: all that the photo,
+its output and the network take. With --profiles a network of each profile of train.py at x4 is measured, with random
+weights.
 """
 
 import argparse
@@ -54,25 +55,29 @@ def child(args):
     """Super-resolves the photo with the model and prints the figures."""
     from tqdm import tqdm
 
+    from imaging import vips
     from super_resolution import load
-    from super_resolution.batch import Batch, plan
+    from super_resolution.batch import Batch
+    from super_resolution.jobs import plan
 
-    super_resolve = load(args.model, precision=args.precision)
-    (job,) = plan([args.photo], args.photo.parent, args.photo.parent, f".{args.format}")
+    vips.load()
+    (model,) = args.models
+    super_resolve = load(model, precision=args.precision)
+    jobs = plan({args.photo: Path(args.photo.name)}, args.photo.parent)
+    factor = args.outscale or super_resolve.scale
     before = memory_mib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
     start = time.perf_counter()
     with tqdm(disable=True) as bar:
-        batch = Batch(super_resolve, bar)
-        batch.run([job], [0])
+        batch = Batch(super_resolve, bar, factor=factor)
+        batch.run(jobs, [0])
     seconds, peak = time.perf_counter() - start, memory_mib("VmHWM")
     if batch.num_failed:
         sys.exit(1)
-    images = 3 * args.width * args.height * (1 + super_resolve.scale**2) / 2**20
-    print(f"{args.label or args.model}, {args.precision}: {args.width} x {args.height} in {seconds:.0f} s "
-          f"({seconds / (args.width * args.height / 1e6):.2f} s a megapixel), tiles of {super_resolve.tile_size}: "
-          f"{before:.0f} MiB with the model loaded, peak {peak:.0f} MiB, beyond model and images "
-          f"{peak - before - images:.0f} MiB", flush=True)
+    print(f"{args.label or model}, {args.precision}, {args.photo.suffix[1:]}: {args.width} x {args.height} x{factor:g} "
+          f"in {seconds:.0f} s ({seconds / (args.width * args.height / 1e6):.2f} s a megapixel), tiles of "
+          f"{super_resolve.tile_size}: {before:.0f} MiB with the model loaded, peak {peak:.0f} MiB, "
+          f"{peak - before:.0f} MiB more", flush=True)
 
 
 def parser():
@@ -80,9 +85,10 @@ def parser():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--width", type=int, default=6000)
     p.add_argument("--height", type=int, default=4000)
-    p.add_argument("--model", default="wdsr-b-8-x4")
+    p.add_argument("--models", nargs="+", default=["wdsr-b-8-x2", "wdsr-b-8-x4"])
     p.add_argument("--profiles", nargs="+", default=[])
-    p.add_argument("--format", default="png", help="of the output")
+    p.add_argument("--formats", nargs="+", default=["png"], help="of the photo and the output")
+    p.add_argument("--outscale", type=float, help="factor between the photo and its output")
     p.add_argument("--precision", default="float32")
     p.add_argument("--photo", type=Path, help=argparse.SUPPRESS)
     p.add_argument("--label", help=argparse.SUPPRESS)
@@ -95,16 +101,19 @@ def main():
     if args.photo:
         child(args)
         return
+    options = ["--width", str(args.width), "--height", str(args.height), "--precision", args.precision,
+               *(["--outscale", str(args.outscale)] if args.outscale else [])]
     with tempfile.TemporaryDirectory() as folder:
-        photo, network = Path(folder) / "photo.png", Path(folder) / "network.keras"
-        make_photo(photo, args.width, args.height)
-        for profile in args.profiles or [None]:
-            model = network if profile else args.model
-            if profile:
-                save_network(profile, network)
-            subprocess.run([sys.executable, __file__, "--photo", photo, "--model", model, "--width", str(args.width),
-                            "--height", str(args.height), "--format", args.format, "--precision", args.precision,
-                            "--label", profile or args.model], check=True)
+        models = dict.fromkeys(args.models) if not args.profiles else {}
+        for profile in args.profiles:
+            models[Path(folder) / f"{profile}.keras"] = profile
+            save_network(profile, Path(folder) / f"{profile}.keras")
+        for suffix in args.formats:
+            photo = Path(folder) / f"photo.{suffix}"
+            make_photo(photo, args.width, args.height)
+            for model, label in models.items():
+                subprocess.run([sys.executable, __file__, "--photo", photo, "--models", model, *options,
+                                "--label", label or model], check=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """What is accepted: how large an image may be, and that it is a still one in a plain file."""
 
+import math
 import os
 import stat
 
 from errors import UserError
-from imaging.formats import format_of
+from imaging.formats import WRITTEN, format_of
 
 MAX_PIXELS = 178_956_970  # of an input: twice Pillow's limit, from which on it is taken for a decompression bomb
 MAX_BYTES = 2**32  # of a file to be read: so many pixels, uncompressed, with 16 bits and alpha take a third
+
+LARGE = 1 << 30  # bytes of memory from which on it is said what writing an image takes
+IN_STRIPS = " or ".join(", ".join(form.name for form in WRITTEN if not form.memory).rsplit(", ", 1))
 
 
 class Unsupported(ValueError):
@@ -64,6 +68,32 @@ def check_output(path, width, height):
         return
     raise UserError(f"{path}: {width} x {height} pixels are too many for {form.name}, which ends at {limit}: choose "
                     "PNG or TIFF")
+
+
+def check_memory(path, shape):
+    """Returns a line that says how much memory it takes to write an image of this shape to `path`, (H, W) or (H, W, C);
+    None where it is no more than any image takes.
+
+    Raises:
+        UserError: the machine has less.
+    """
+    form = format_of(path)
+    needed = form.memory * math.prod(shape[:2]) * max([3, *shape[2:]])  # grey is written as RGB, or is small
+    if needed < LARGE:
+        return None
+    text = f"about {needed / 2**30:.1f} GiB of memory, since {form.name} is made of all pixels at once"
+    if needed > _machine_memory():
+        raise UserError(f"{path}: {shape[1]} x {shape[0]} pixels take {text}, and this machine has "
+                        f"{_machine_memory() / 2**30:.1f} GiB: choose {IN_STRIPS}")
+    return f"{path}: takes {text}; {IN_STRIPS} would not"
+
+
+def _machine_memory():
+    """Returns the bytes of memory that the machine has; infinity where that cannot be known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows
+        return math.inf
 
 
 def _plain_bytes(width, height):

@@ -1,7 +1,7 @@
 """Photos for super-resolution, in and out: all kinds of pixels, with their colour profile and resolution.
 
 Pillow reads 8-bit files. libvips reads what Pillow would reduce, and TIFF, and writes all formats but BMP from the
-array's own memory, of which Pillow would make a copy of 4 bytes a pixel.
+array's own memory, of which Pillow would make a copy of 4 bytes a pixel, or while the pixels come.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from PIL import Image
 
 from errors import UserError
 from files import atomic_path
-from imaging import colour, vips
+from imaging import colour, piping, vips
 from imaging.formats import NAMES, format_by_start, format_of
 from imaging.limits import Unsupported, check_file, check_output
 from imaging.marks import add_mark
@@ -30,7 +30,8 @@ class Photo(NamedTuple):
     """An image as a file holds it, upright.
 
     Attributes:
-        pixels: uint8 or uint16: grey (H, W), grey and alpha (H, W, 2), RGB (H, W, 3), RGB and alpha (H, W, 4).
+        pixels: uint8 or uint16: grey (H, W), grey and alpha (H, W, 2), RGB (H, W, 3), RGB and alpha (H, W, 4). An
+            array, or, to be written alone, `Strips`.
         icc_profile: the colour profile of these pixels, bytes; None stands for sRGB.
         resolution: (x, y) in dots per inch, or None where the file has none.
         metadata: what else the file tells.
@@ -71,7 +72,8 @@ def write_photo(path, photo, facts=None):
 
     PNG and TIFF are lossless. What a format cannot hold is left out as its row in `FORMATS` says: 16 bits become 8,
     alpha what it looks like on white, and colours with a profile sRGB. Texts of PNG are kept in PNG. A TIFF above 4 GiB
-    is a BigTIFF. With `facts`, a dict, the file gets a mark that holds them, see `marks`.
+    is a BigTIFF. Pixels that are `Strips` are written as they come, in the formats that can be; what those end with
+    is raised. With `facts`, a dict, the file gets a mark that holds them, see `marks`.
 
     Raises:
         UserError: the format cannot hold the size.
@@ -151,7 +153,11 @@ def _format(start):
 
 def _save(path, form, photo):
     """Writes a photo in a format, with what the format can hold."""
-    image = vips.from_array(photo.pixels)
+    with piping.opened(photo.pixels, in_strips=not form.memory) as image:
+        _save_image(path, form, photo, image)
+
+
+def _save_image(path, form, photo, image):
     icc_profile = colour.fitting_profile(photo.icc_profile, image.bands)
     if icc_profile and not _holds_profile(form, image, icc_profile):
         is_grey, icc_profile = image.bands < 3, None

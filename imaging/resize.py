@@ -35,23 +35,52 @@ class Resizing:
 
     def part(self, rows, columns):
         """Returns the slices `rows` and `columns` of the resized image; what else it takes in memory is bounded."""
-        (row_weights, row_indices), (weights, indices) = (
-            [array[part] for array in axis] for axis, part in zip(self.contributions, (rows, columns), strict=True))
-        first, last = indices.min(), indices.max() + 1
-        image, indices = self.image[:, first:last], indices - first
-        dtype = image.dtype if image.dtype in (np.uint8, np.uint16) else np.float64
-        resized = np.empty((len(row_weights), len(weights), *image.shape[2:]), dtype)
-        step = max(1, BLOCK_SIZE // max(resized[0].size, image[0].size))
-        for i in range(0, len(resized), step):
-            block = _resize_axis(image, row_weights[i:i + step], row_indices[i:i + step], 0)
-            resized[i:i + step] = _resize_axis(block, weights, indices, 1)
-        return resized
+        return _resize(self.image, *([array[part] for array in axis]
+                                     for axis, part in zip(self.contributions, (rows, columns), strict=True)))
+
+
+def resize_strips(strips, shape, scale, new_shape):
+    """Yields an image that is resized while it comes, as `Resizing.part` returns it, in strips from the top.
+
+    Args:
+        strips: arrays (h, W) or (h, W, C), the rows of the image.
+        shape: height and width of the image.
+        scale: as of `imresize`.
+        new_shape: height and width of the part of the resized image that is returned, from its upper left corner.
+    """
+    (weights, indices), columns = ([array[:length] for array in _contributions(size, scale, "symmetric")]
+                                   for size, length in zip(shape, new_shape, strict=True))
+    rows, first = None, 0  # those that are needed still, and which is the first of them
+    top = 0
+    for strip in strips:
+        rows = strip if rows is None else np.concatenate([rows, strip])
+        is_ready = (indices[top:] < first + len(rows)).all(axis=1)
+        bottom = top + (len(is_ready) if is_ready.all() else int(is_ready.argmin()))
+        if bottom > top:
+            yield _resize(rows, (weights[top:bottom], indices[top:bottom] - first), columns)
+            top = bottom
+            kept = int(indices[top:].min(initial=first + len(rows)))
+            rows, first = rows[kept - first:], kept
 
 
 def downscale(hr, scale, border="symmetric"):
     """Makes the low-resolution image of `hr` (H, W, 3), uint8: cropped to a multiple of `scale`, then `imresize`."""
     height, width = (size // scale * scale for size in hr.shape[:2])
     return imresize(hr[:height, :width], 1 / scale, border)
+
+
+def _resize(image, rows, columns):
+    """Returns an image, resized by the weights and indices of its rows and of its columns."""
+    (row_weights, row_indices), (weights, indices) = rows, columns
+    first, last = indices.min(), indices.max() + 1
+    image, indices = image[:, first:last], indices - first
+    dtype = image.dtype if image.dtype in (np.uint8, np.uint16) else np.float64
+    resized = np.empty((len(row_weights), len(weights), *image.shape[2:]), dtype)
+    step = max(1, BLOCK_SIZE // max(resized[0].size, image[0].size))
+    for i in range(0, len(resized), step):
+        block = _resize_axis(image, row_weights[i:i + step], row_indices[i:i + step], 0)
+        resized[i:i + step] = _resize_axis(block, weights, indices, 1)
+    return resized
 
 
 def _resize_axis(image, weights, indices, axis):

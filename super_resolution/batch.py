@@ -9,38 +9,32 @@ from typing import NamedTuple
 import numpy as np
 
 from errors import UserError, describe_fault, printable
-from imaging.limits import check_output
+from imaging.limits import check_memory, check_output
 from imaging.photos import Photo, read_photo, write_photo
+from imaging.strips import Abandoned, Backlog, Strips
 from super_resolution.existing import facts_of
-from super_resolution.jobs import Job
 from super_resolution.sizes import output_size, resized
 
-WRITE_AHEAD = 256 << 20  # bytes of two outputs, up to which one is written while the next is computed
+WAITING = 64 << 20  # bytes of outputs that may wait to be written while the network goes on
 MEGA = 1e6
 
 
 class Loaded(NamedTuple):
-    """What was read for a `Job`: its image and the file's status, the super-resolved one of an earlier run or None, and
-    what the observer prepared."""
+    """What was read for a `Job`: its image and the file's status, the super-resolved one of an earlier run or None,
+    what the observer prepared, and a line to be said or None."""
 
     photo: Photo
     status: os.stat_result
     sr: np.ndarray | None
     prepared: object
-
-
-class Writing(NamedTuple):
-    """An output that is being written."""
-
-    job: Job
-    bytes: int
-    future: object
+    note: str | None = None
 
 
 class Batch:
-    """Super-resolves files. The next one is read and the last one is written while the network works.
+    """Super-resolves files. The next one is read and outputs are written while the network works.
 
-    A file that fails is reported on stderr, and the others are done.
+    An output is written while it is made; the observer alone needs it as a whole. A file that fails is reported on
+    stderr, and the others are done.
 
     Args:
         super_resolve: `SuperResolver`.
@@ -64,6 +58,7 @@ class Batch:
         self.kept, self.debug, self.strip = set(kept), debug, strip
         self.factor, self.settings = factor or super_resolve.scale, settings
         self.num_done = self.num_failed = 0
+        self._backlog = Backlog(WAITING)
 
     def run(self, jobs, sizes):
         """Does the jobs in their order.
@@ -80,56 +75,76 @@ class Batch:
                 end = self.bar.n + size
                 loaded = self._attempt(job, loading.result)
                 loading = reader.submit(self._load, jobs[i + 1]) if i + 1 < len(jobs) else None
-                if loaded and writing and self._output_bytes(loaded.photo) + writing.bytes > WRITE_AHEAD:
-                    writing = self._finish(writing)
-                sr = self._attempt(job, self._enlarge, loaded) if loaded else None
+                future = self._enlarge(job, loaded, writer) if loaded else None
                 self.bar.update(end - self.bar.n)  # what a failure left out, or the header had wrong
                 if writing:
-                    writing = self._finish(writing)
-                if sr is not None:
-                    writing = Writing(job, sr.nbytes, writer.submit(self._write, job, loaded, sr))
-                del loaded, sr
+                    self._finish(*writing)
+                writing = (job, future) if future else None
+                del loaded, future
             if writing:
-                self._finish(writing)
+                self._finish(*writing)
 
     def _load(self, job):
         """Reads what a job needs, and checks that its output can be written, before there is any work."""
         status, photo = os.stat(job.source), read_photo(job.source)
         height, width = output_size(photo.pixels.shape, self.factor)
         check_output(job.target, width, height)
+        shape = (height, width, *photo.pixels.shape[2:])
+        note = check_memory(job.target, shape) if job not in self.kept else None
         prepared = self.observer.prepare(job, photo) if self.observer else None
         if job not in self.kept:
-            return Loaded(photo, status, None, prepared)
+            return Loaded(photo, status, None, prepared, note)
         sr = read_photo(job.target).pixels
         if sr.shape[:2] != (height, width):
             raise UserError(f"{job.target}: is not the {width} x {height} pixels of {job.source} x{self.factor:g}: "
                             "remove it")
         return Loaded(photo, status, sr, prepared)
 
-    def _enlarge(self, loaded):
+    def _enlarge(self, job, loaded, writer):
+        """Super-resolves an image while it is written; returns the future of `_write`, which raises what goes wrong."""
         if loaded.sr is not None:
-            return loaded.sr
+            return writer.submit(self._write, job, loaded, loaded.sr)
+        if loaded.note:
+            self.bar.write(printable(loaded.note), file=sys.stderr)
         pixels = loaded.photo.pixels
-        sr = self.super_resolve.enlarge(pixels, lambda num_pixels: self.bar.update(num_pixels / MEGA))
-        return resized(sr, pixels.shape, self.super_resolve.scale, self.factor)
+        sr = Strips((*output_size(pixels.shape, self.factor), *pixels.shape[2:]), pixels.dtype, self._backlog)
+        try:
+            future = writer.submit(self._write, job, loaded, sr)
+            strips = self.super_resolve.strips(pixels, lambda num_pixels: self.bar.update(num_pixels / MEGA))
+            for strip in resized(strips, pixels.shape, self.super_resolve.scale, self.factor):
+                sr.put(strip)
+        except Abandoned:
+            pass  # it could not be written
+        except Exception as error:  # noqa: BLE001 - whatever befalls one image, the others are done
+            sr.end(error)
+        finally:
+            sr.end()  # by a signal too: the writer must not wait for ever
+        return future
 
     def _write(self, job, loaded, sr):
-        """Writes the outputs of a job; returns the line that says so, and whether the image is new."""
-        if loaded.sr is None:
-            photo = loaded.photo.stripped() if self.strip else loaded.photo
-            facts = facts_of(job.source, loaded.status, self.settings)
-            write_photo(job.target, photo._replace(pixels=sr), facts)
-        if self.observer:
-            self.observer.add(job, loaded.photo, sr, loaded.prepared)
+        """Writes the outputs of a job; returns the line that says so, and whether the image is new.
+
+        Args:
+            sr: `Strips`, or the array that was there.
+        """
+        is_new = loaded.sr is None
+        try:
+            pixels = sr.whole() if self.observer and is_new else sr
+            if is_new:
+                photo = loaded.photo.stripped() if self.strip else loaded.photo
+                write_photo(job.target, photo._replace(pixels=pixels),
+                            facts_of(job.source, loaded.status, self.settings))
+            if self.observer:
+                self.observer.add(job, loaded.photo, pixels, loaded.prepared)
+        finally:
+            if is_new:
+                sr.abandon()  # else the network would wait for ever where nothing is written
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (loaded.photo.pixels, sr)]
-        return printable(f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}"), loaded.sr is None
+        return printable(f"{job.source} {sizes[0]} -> {job.target} {sizes[1]}"), is_new
 
-    def _output_bytes(self, photo):
-        return photo.pixels.nbytes * max(self.factor, self.super_resolve.scale)**2
-
-    def _finish(self, writing):
+    def _finish(self, job, future):
         """Waits until an output is written, and reports it."""
-        done = self._attempt(writing.job, writing.future.result)
+        done = self._attempt(job, future.result)
         if done:
             line, is_new = done
             self.num_done += is_new

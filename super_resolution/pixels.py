@@ -12,7 +12,7 @@ from imaging.rounding import round_half_up
 from super_resolution.pil_images import EnlargedImage, read_pil
 
 BT601_LUMA = (0.299, 0.587, 0.114)
-STRIP = 128  # rows that are rounded at once, so that what is computed for it takes little memory
+STRIP = 128  # rows that are rounded, and passed on, at once, so that what is computed for it takes little memory
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
@@ -48,15 +48,27 @@ class ArrayPixels:
 
     def new(self):
         """Returns an image of `scale` times the size, to be written to."""
-        (height, width), dtype = self.lr.shape[:2], self.lr.dtype if self.is_whole else np.float32
-        return np.empty((height * self.scale, width * self.scale, *self.lr.shape[2:]), dtype)
+        return self._new(self.lr.shape[0] * self.scale)
+
+    def new_strips(self, rows):
+        """Returns these rows of such an image as a list of strips, which `write_strips` writes to."""
+        return [self._new(strip.stop - strip.start) for strip in _strips(rows)]
 
     def write(self, sr, rows, columns, part):
         """Writes the network's output `part`, RGB (h, w, 3) in [0, 255], to its place in `sr`."""
-        for start in range(0, len(part), STRIP):
-            strip = part[start:start + STRIP]
-            strip_rows = slice(rows.start + start, rows.start + start + len(strip))
-            self._put(sr, strip_rows, columns, self._finish(strip_rows, columns, strip))
+        for strip in _strips(rows):
+            pixels = part[strip.start - rows.start:strip.stop - rows.start]
+            self._put(sr, strip, columns, self._finish(strip, columns, pixels))
+
+    def write_strips(self, strips, rows, columns, part):
+        """Writes such a `part` to its columns of the strips of `rows`."""
+        for array, strip in zip(strips, _strips(rows), strict=True):
+            pixels = part[strip.start - rows.start:strip.stop - rows.start]
+            array[:, columns] = self._finish(strip, columns, pixels)
+
+    def _new(self, height):
+        dtype = self.lr.dtype if self.is_whole else np.float32
+        return np.empty((height, self.lr.shape[1] * self.scale, *self.lr.shape[2:]), dtype)
 
     def _put(self, sr, rows, columns, pixels):
         sr[rows, columns] = pixels
@@ -115,6 +127,11 @@ class PILPixels(ArrayPixels):
 
     def _put(self, sr, rows, columns, pixels):
         sr.paste(Image.fromarray(np.ascontiguousarray(pixels)), (columns.start, rows.start))
+
+
+def _strips(rows):
+    """Returns a slice of rows as slices of up to `STRIP` rows."""
+    return [slice(start, min(start + STRIP, rows.stop)) for start in range(rows.start, rows.stop, STRIP)]
 
 
 def check_array(lr):

@@ -101,6 +101,21 @@ class SuperResolver:
             pixels.write(sr, rows, columns, part)
         return sr
 
+    def strips(self, image, progress=lambda num_lr_pixels: None):
+        """Yields the rows of what `enlarge` returns, in strips from the top, each as soon as it is done.
+
+        No more of the result is in memory than a row of tiles. Arguments and errors are those of `enlarge`; the image
+        is an array.
+        """
+        pixels = ArrayPixels(image, self.scale, self.halo)
+        for rows, columns, part in self.parts(pixels.lr.shape, pixels.read, progress):
+            if columns.start == 0:
+                strips = pixels.new_strips(rows)
+            pixels.write_strips(strips, rows, columns, part)
+            del part
+            while columns.stop == pixels.lr.shape[1] * self.scale and strips:
+                yield strips.pop(0)
+
     def parts(self, shape, read, progress=lambda num_lr_pixels: None):
         """Yields a super-resolved image part by part: the slices of its rows and columns, and their pixels.
 

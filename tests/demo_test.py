@@ -1,3 +1,4 @@
+import functools
 import io
 import os
 import re
@@ -5,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from tqdm import tqdm
 
 import demo
 import weights
+from files import WriteError
 from imaging.image_files import read_image, to_uint8
 from imaging.photos import Photo, read_photo, write_photo
 from imaging.resize import imresize
@@ -174,7 +177,7 @@ def test_another_format_can_be_asked_for(run_main, model_path, tmp_path):
 
 def test_an_output_too_large_for_its_format_fails_before_the_work(run_main, model_path, tmp_path, monkeypatch):
     save_photo(tmp_path / "in" / "a.png", np.zeros((1, 5462, 3), np.uint8))
-    monkeypatch.setattr(SuperResolver, "enlarge", lambda *_: pytest.fail("the work has begun"))
+    monkeypatch.setattr(SuperResolver, "strips", lambda *_: pytest.fail("the work has begun"))
     code, _, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path, "--format", "webp")
     assert code == 1
     assert "a-sr.webp: 16386 x 3 pixels are too many for WebP, which ends at 16,383 pixels a side" in err
@@ -194,14 +197,14 @@ def test_failures_do_not_stop_the_writing_of_others(run_main, model_path, tmp_pa
 def test_memory_that_is_not_there_fails_one_image(run_main, model_path, tmp_path, monkeypatch):
     for name in ("a.png", "b.png"):
         save_photo(tmp_path / "in" / name, make_photo(5, 6 + (name == "a.png")))
-    enlarge = SuperResolver.enlarge
+    strips = SuperResolver.strips
 
     def short_of_memory(self, lr, progress):
         if lr.shape[1] == 7:
             raise MemoryError("Unable to allocate 9 GiB")
-        return enlarge(self, lr, progress)
+        return strips(self, lr, progress)
 
-    monkeypatch.setattr(SuperResolver, "enlarge", short_of_memory)
+    monkeypatch.setattr(SuperResolver, "strips", short_of_memory)
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
     assert code == 1
     assert f"failed: {tmp_path / 'in' / 'a.png'}: there is not enough memory: Unable to allocate 9 GiB" in err
@@ -221,7 +224,7 @@ def test_an_error_of_any_class_fails_one_image(run_main, model_path, tmp_path, m
 
     for width in (5, 6, 7, 8):
         save_photo(tmp_path / "in" / f"{width}.png", make_photo(4, width))
-    monkeypatch.setattr(SuperResolver, "enlarge", fail_at(6, SuperResolver.enlarge, lambda _, lr, *__: lr))
+    monkeypatch.setattr(SuperResolver, "strips", fail_at(6, SuperResolver.strips, lambda _, lr, *__: lr))
     monkeypatch.setattr(batch, "write_photo", fail_at(21, batch.write_photo, lambda _, photo, *__: photo.pixels))
     code, out, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
     assert code == 1
@@ -237,27 +240,125 @@ def test_the_next_image_is_read_and_the_last_written_while_the_network_works(mod
     events = []
     super_resolve = load(model_path)
 
-    def enlarge(_, lr, progress):
-        events.append("network")
-        wanted = min(len([event for event in events if event == "network"]) + 1, 3)
+    def wait_for(event, number):
         for _ in range(1000):
-            if len([event for event in events if event == "read"]) >= wanted:
-                break
+            if events.count(event) >= number:
+                return
             time.sleep(0.01)
+
+    def strips(_, lr, progress):
+        events.append("network")
+        wait_for("read", min(events.count("network") + 1, 3))
+        yield lr.repeat(3, axis=0).repeat(3, axis=1)
+        wait_for("written", events.count("network") - 1)
         events.append("network done")
-        return lr.repeat(3, axis=0).repeat(3, axis=1)
+
+    def write_photo(*args):
+        wait_for("network", min(events.count("written") + 2, 3))
+        write(*args)
+        events.append("written")
 
     read, write = batch.read_photo, batch.write_photo
-    monkeypatch.setattr(SuperResolver, "enlarge", enlarge)
+    monkeypatch.setattr(SuperResolver, "strips", strips)
     monkeypatch.setattr(batch, "read_photo", lambda path: (events.append("read"), read(path))[1])
-    monkeypatch.setattr(batch, "write_photo", lambda *args: (events.append("write"), write(*args))[1])
+    monkeypatch.setattr(batch, "write_photo", write_photo)
     jobs = jobs_in(tmp_path)
     with tqdm(disable=True) as bar:
         Batch(super_resolve, bar).run(jobs, [0] * 3)
     first_done = events.index("network done")
     assert events[:first_done].count("read") == 2
     second_done = events.index("network done", first_done + 1)
-    assert events[:second_done].count("write") == 1
+    assert events[:second_done].count("written") == 1
+
+
+def test_an_image_is_written_while_the_network_makes_it(model_path, tmp_path, monkeypatch):
+    save_photo(tmp_path / "in" / "a.jpg", make_photo(64, 50))
+    monkeypatch.setattr(batch, "WAITING", 1)  # byte: no strip waits beside another
+    seen = []
+
+    class Bar(tqdm):
+        def update(self, n=1):
+            seen.append([path.name for path in (tmp_path / "out").glob(".*")])
+
+    with Bar(disable=True) as bar:
+        Batch(load(model_path, tile_size=24), bar).run(jobs_in(tmp_path), [0])
+    assert len(seen) > 9  # tiles
+    assert seen[-2] != []  # a temporary file
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a-sr.jpg"]
+
+
+@pytest.mark.parametrize("factor", [3, 2.5])
+def test_an_output_is_never_whole_in_memory(model_path, tmp_path, monkeypatch, factor):
+    def strips(self, lr, progress):
+        for top in range(0, len(lr), 10):
+            yield lr[top:top + 10].repeat(3, axis=0).repeat(3, axis=1)
+
+    save_photo(tmp_path / "in" / "a.png", np.zeros((2000, 400, 3), np.uint8))
+    monkeypatch.setattr(batch, "WAITING", 1 << 20)
+    monkeypatch.setattr(SuperResolver, "strips", strips)
+    with tqdm(disable=True) as bar:
+        job = Batch(load(model_path), bar, factor=factor)
+        tracemalloc.start()  # of what NumPy takes
+        job.run(jobs_in(tmp_path), [0])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert job.num_done == 1
+    assert peak < 2000 * 400 * 3 * (1 + factor**2 / 2)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_an_interrupt_while_an_image_is_made_leaves_no_file(run_main, model_path, tmp_path, monkeypatch, suffix):
+    save_photo(tmp_path / "in" / f"a.{suffix}", make_photo(30, 20))
+
+    def interrupted(self, lr, progress):
+        yield np.zeros((9, 60, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SuperResolver, "strips", interrupted)
+    code, _, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 130
+    assert "failed" not in err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_network_that_fails_half_way_leaves_the_older_output(run_main, model_path, tmp_path, monkeypatch):
+    save_photo(tmp_path / "in" / "a.png", make_photo(30, 20))
+    run = functools.partial(run_main, demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert run()[0] == 0
+    older = (tmp_path / "out" / "a-sr.png").read_bytes()
+
+    def failing(self, lr, progress):
+        yield np.zeros((9, 60, 3), np.uint8)
+        raise ValueError("half way")
+
+    monkeypatch.setattr(SuperResolver, "strips", failing)
+    code, out, err = run()
+    assert code == 1
+    assert f"failed: {tmp_path / 'in' / 'a.png'}: ValueError: half way\n" in err
+    assert "images: 0 super-resolved, 0 already there, 1 failed" in out
+    assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [older]
+
+
+def test_the_network_stops_where_its_output_cannot_be_written(run_main, model_path, tmp_path, monkeypatch):
+    save_photo(tmp_path / "in" / "a.png", make_photo(1000, 20))
+    monkeypatch.setattr(batch, "WAITING", 1)
+    num_strips = []
+
+    def full(path, photo, facts):
+        next(iter(photo.pixels))
+        raise WriteError(f"{path}: cannot be written: No space left on device")
+
+    def strips(self, lr, progress):
+        for _ in range(3000):
+            num_strips.append(1)
+            yield np.zeros((1, 60, 3), np.uint8)
+
+    monkeypatch.setattr(SuperResolver, "strips", strips)
+    monkeypatch.setattr(batch, "write_photo", full)
+    code, _, err = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "-m", model_path)
+    assert code == 1
+    assert f"failed: {tmp_path / 'out' / 'a-sr.png'}: cannot be written: No space left on device" in err
+    assert len(num_strips) < 10
 
 
 def test_the_bar_counts_every_megapixel(model_path, tmp_path):

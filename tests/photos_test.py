@@ -18,7 +18,7 @@ from files import WriteError
 from imaging import tiff, vips
 from imaging.formats import CHOICES, FORMATS, NAMES, WRITTEN
 from imaging.image_files import find_images
-from imaging.limits import check_output
+from imaging.limits import check_memory, check_output
 from imaging.photos import Photo, image_size, read_photo, write_photo
 from tests.conftest import ROOT, make_photo
 from tests.odd_file_makers import HEIGHT, WIDTH, content, exif, photo, pixels, png, png16, profile
@@ -293,6 +293,21 @@ def test_a_size_that_a_format_cannot_hold_is_refused_before_the_work(tmp_path):
     with pytest.raises(UserError, match=r"a\.webp: 20000 x 1 pixels are too many for WebP"):
         write_photo(tmp_path / "a.webp", Photo(np.zeros((1, 20_000), np.uint8)))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_format_that_needs_all_pixels_at_once_says_what_it_takes(tmp_path, monkeypatch):
+    large = (8000, 12000)
+    for name in ("a.png", "a.JPG", "a.tif"):
+        assert check_memory(tmp_path / name, (*large, 4)) is None
+    for name, cause in (("a.webp", "takes about 2.7 GiB of memory, since WebP is made of all pixels at once"),
+                        ("a.AVIF", "takes about 4.3 GiB of memory, since AVIF is made of all pixels at once")):
+        assert check_memory(tmp_path / name, (800, 600, 3)) is None
+        for shape in (large, (*large, 3)):
+            assert check_memory(tmp_path / name, shape) == f"{tmp_path / name}: {cause}; PNG, JPEG or TIFF would not"
+    monkeypatch.setattr("imaging.limits._machine_memory", lambda: 4 << 30)
+    assert check_memory(tmp_path / "a.webp", large)
+    with pytest.raises(UserError, match=r"a\.avif: 12000 x 8000 pixels take about 4\.3 GiB .* has 4\.0 GiB: choose"):
+        check_memory(tmp_path / "a.avif", large)
 
 
 def test_a_photo_of_100_megapixels_is_read_silently_and_one_beyond_the_limit_is_not(tmp_path, silent):

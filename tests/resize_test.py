@@ -5,7 +5,7 @@ import pytest
 
 from imaging import resize
 from imaging.image_files import read_image
-from imaging.resize import Resizing, downscale, imresize
+from imaging.resize import Resizing, downscale, imresize, resize_strips
 from tests.conftest import make_photo
 
 
@@ -71,6 +71,19 @@ def test_a_part_is_cut_out_of_the_whole(dtype, monkeypatch):
         for rows, columns in ((slice(0, 5), slice(2, 7)), (slice(3, None), slice(6, None))):
             assert np.array_equal(resizing.part(rows, columns), whole[rows, columns])
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("num_rows", [1, 4, 100])
+def test_strips_of_an_image_become_those_of_the_resized_one(dtype, num_rows):
+    image = make_photo(31, 22).astype(dtype)
+    for scale in (1 / 40, 1 / 3, 3, 1.3):
+        whole = imresize(image, scale)
+        for height, width in (whole.shape[:2], (max(1, len(whole) - 2), 1)):
+            strips = (image[top:top + num_rows] for top in range(0, len(image), num_rows))
+            resized = np.concatenate([*resize_strips(strips, image.shape[:2], scale, (height, width))])
+            assert resized.dtype == whole.dtype
+            assert np.array_equal(resized, whole[:height, :width])
 
 
 def test_little_memory_is_taken_beside_the_result():

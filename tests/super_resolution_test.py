@@ -185,6 +185,22 @@ def test_the_rounded_image_is_the_same_in_tiles(self_ensemble):
     assert (difference > 0).mean() < 0.001
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_strips_are_the_rows_of_the_whole_image(dtype):
+    super_resolve = SuperResolver(wdsr_b(4, num_filters=2, num_res_blocks=1), tile_size=44)
+    photo = make_photo(80, 31).astype(dtype) * (257 if dtype == np.uint16 else 1)
+    for lr in (photo[..., 0], photo[..., :2], photo, np.dstack([photo, photo[..., 0]])):
+        done, heights = [], []
+        for strip in super_resolve.strips(lr, done.append):
+            heights.append(len(strip))
+            assert sum(done) < 31 * 80 or sum(heights) > 4 * 40  # the first row of tiles comes before the last
+        assert sum(done) == 31 * 80
+        assert max(heights) <= 128
+        strips = np.concatenate([*super_resolve.strips(lr)])
+        assert strips.dtype == dtype
+        assert np.array_equal(strips, super_resolve.enlarge(lr))
+
+
 def test_a_network_of_unknown_reach_gets_whole_images():
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.UpSampling2D(2)])
     lr = make_photo(5, 300)
