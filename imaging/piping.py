@@ -39,27 +39,22 @@ def _from_strips(strips):
     reading, writing = os.pipe()
     feeder = _Feeder(strips, writing)
     feeder.start()
-    with open(reading, "rb", buffering=0) as pipe:
-        try:
-            source = vips.load().Source.new_from_descriptor(reading)
-            image = vips.load().Image.pngload_source(source, access="sequential", fail_on="error").copy()
-            image.remove("bits-per-sample")  # of this PNG, not of what is to be written
-            yield image
-        except Exception:
-            _stop(strips, pipe, feeder)
-            if feeder.error:
-                raise feeder.error from None
-            raise
-        finally:
-            _stop(strips, pipe, feeder)
-
-
-def _stop(strips, pipe, feeder):
-    """Ends the feeder, which may wait for strips, or for somebody to read from the pipe."""
-    strips.abandon()
-    while pipe.read(1 << 16):
-        pass
-    feeder.join()
+    try:
+        with open(reading, "rb", buffering=0) as pipe:
+            try:
+                source = vips.load().Source.new_from_descriptor(reading)
+                image = vips.load().Image.pngload_source(source, access="sequential", fail_on="error").copy()
+                image.remove("bits-per-sample")  # of this PNG, not of what is to be written
+                yield image
+            finally:
+                strips.abandon()
+                while pipe.read(PIECE):  # what nobody wants any more, so that the feeder ends
+                    pass
+                feeder.join()
+    except Exception:
+        if feeder.error:
+            raise feeder.error from None
+        raise
 
 
 class _Feeder(threading.Thread):
