@@ -9,8 +9,10 @@ A file that cannot be done is reported, the others are done, and the exit code i
 never an input, and may be replaced; other files are not.
 """
 
+import argparse
 import contextlib
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from imaging.formats import BY_SUFFIX, CHOICES, SUFFIXES, format_by_suffix
 
 DEFAULT_INPUT = "./demo"
 LARGEST_FACTOR = 100
+# Variables of a job in an array: its number, how many there are, and the first number.
+JOB_ARRAYS = (("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),)
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
 
 
@@ -46,6 +50,9 @@ def parser():
                    help="of the output; by default that of the input's suffix; for GIF png")
     p.add_argument("--skip-existing", action="store_true",
                    help="leave out images whose output is there and fits the image, the model and the options")
+    p.add_argument("--part", type=_part, metavar="I/N",
+                   help="do the I-th of N shares of the images, as their names decide; array: the share of this job in "
+                        f"an array of jobs ({', '.join(name for name, _, _ in JOB_ARRAYS)})")
     p.add_argument("--overwrite", action="store_true",
                    help="replace files as well that no run of this script has written, or that were changed since")
     p.add_argument("--strip", action="store_true",
@@ -65,10 +72,35 @@ def parser():
     return p
 
 
+def _part(text):
+    """Parses I/N, or `array`, as (I, N)."""
+    if text == "array":
+        return _array_part()
+    number_, _, total = text.partition("/")
+    if not (number_.isdecimal() and total.isdecimal() and 1 <= int(number_) <= int(total)):
+        raise argparse.ArgumentTypeError(f"{text} is no share: give I/N with I from 1 to N, or array")
+    return int(number_), int(total)
+
+
+def _array_part():
+    """Returns the share of this job of an array, as its environment says: (I, N)."""
+    for name, total, first in JOB_ARRAYS:
+        if name in os.environ:
+            values = [os.environ.get(variable, "") for variable in (name, total, first)]
+            if not all(value.isdecimal() for value in values):
+                raise argparse.ArgumentTypeError(f"array: {name}, {total} and {first} are not all set to numbers")
+            number_, total, first = map(int, values)
+            return number_ - first + 1, total
+    names = ", ".join(name for name, _, _ in JOB_ARRAYS)
+    raise argparse.ArgumentTypeError(f"array: this is no job of an array, since none of {names} is set")
+
+
 def parse_args(argv=None):
     """Parses the command line."""
     p = parser()
     args = p.parse_args(argv)
+    if args.part and args.compare:
+        p.error("--part cannot be combined with --compare, whose page shows all images")
     if args.hr and not args.compare:
         p.error("--hr belongs to --compare")
     if args.outscale and args.compare:
@@ -86,10 +118,15 @@ def main(args):
     from imaging.marks import is_foreign
     from super_resolution.existing import fitting
     from super_resolution.inputs import Inputs
+    from super_resolution.jobs import share
 
     inputs = Inputs(args.inputs or [DEFAULT_INPUT], args.recursive)
     _tell(inputs.notes(), inputs.failures)
     folder, jobs = _plan(args, inputs)
+    if args.part:
+        num_images = len(jobs)
+        jobs = share(jobs, *args.part)
+        print(f"share {args.part[0]} of {args.part[1]}: {len(jobs)} of {num_images} images")
     page = folder / PAGE_NAME
     if args.compare and is_foreign(page) and not args.overwrite:
         raise UserError(f"{page}: is there and no run has written it: choose another folder, or --overwrite")

@@ -19,6 +19,7 @@ from command_line import (
     add_run_options,
     add_training_data_options,
     args_lines,
+    auto_resume,
     check_scale,
     evaluation_options,
     fixed_options,
@@ -29,6 +30,7 @@ from command_line import (
     print_start,
     resume_args,
     run,
+    say_done,
     script_parser,
     typed_options,
 )
@@ -142,6 +144,8 @@ def parse_args(argv=None):
     """Parses the command line; a profile sets defaults, so that what is typed wins."""
     p = parser()
     typed = typed_options(p, argv)
+    if "auto_resume" in typed:
+        typed = auto_resume(p, typed, RESUMABLE)
     if "resume" in typed:
         args = resume_args(p, typed, RESUMABLE)
         _check_validation(p, args)
@@ -150,6 +154,7 @@ def parse_args(argv=None):
         p.error("--accept-changes belongs to --resume")
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
+    args.auto_resume = False  # there is no run yet, and those to come resume this one whether it says so or not
     check_scale(p, args.model, args.scale)
     if args.model == "wdsr-b" and args.num_filters < 2:
         p.error(f"--num-filters {args.num_filters} is not allowed for wdsr-b, which has 0.8 times as many inside its "
@@ -193,6 +198,7 @@ def main(args):
     from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
     from training.pixelwise import PixelTraining
+    from training.workspace import RunDone
 
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
@@ -205,8 +211,11 @@ def main(args):
     inference_model, network, schedule = build(args)
     inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
               "options": fixed_options(parser(), args, RESUMABLE)}
-    workspace, progress = (_resume(args, network, inputs) if args.resume
-                           else _begin(args, inference_model, network, sequence, inputs))
+    try:
+        workspace, progress = (_resume(args, network, inputs) if args.resume
+                               else _begin(args, inference_model, network, sequence, inputs))
+    except RunDone as done:
+        return say_done(done, args.auto_resume)
     run = PixelTraining(
         network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
         log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),

@@ -20,6 +20,7 @@ from command_line import (
     add_run_options,
     add_training_data_options,
     args_lines,
+    auto_resume,
     check_scale,
     evaluation_options,
     fixed_options,
@@ -30,6 +31,7 @@ from command_line import (
     print_start,
     resume_args,
     run,
+    say_done,
     script_parser,
     typed_options,
 )
@@ -95,11 +97,14 @@ def parse_args(argv=None):
     """Parses the command line."""
     p = parser()
     typed = typed_options(p, argv)
+    if "auto_resume" in typed:
+        typed = auto_resume(p, typed, RESUMABLE)
     if "resume" in typed:
         return resume_args(p, typed, RESUMABLE)
     if "accept_changes" in typed:
         p.error("--accept-changes belongs to --resume")
     args = p.parse_args(argv)
+    args.auto_resume = False  # there is no run yet, and those to come resume this one whether it says so or not
     check_scale(p, args.generator, args.scale)
     if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
         p.error(f"--hr-patch-size {args.hr_patch_size} is not allowed: give a multiple of {DISCRIMINATOR_STRIDE} and "
@@ -117,6 +122,7 @@ def main(args):
     from training.gan import GANTraining
     from training.interrupts import Interrupts
     from training.logs import TensorBoardLog
+    from training.workspace import RunDone
 
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
@@ -128,7 +134,10 @@ def main(args):
     validate = _validation(args, steps[0], valid_pairs)
     inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
               "options": fixed_options(parser(), args, RESUMABLE)}
-    workspace, progress = _resume(args, *steps, inputs) if args.resume else _begin(args, *steps, inputs)
+    try:
+        workspace, progress = _resume(args, *steps, inputs) if args.resume else _begin(args, *steps, inputs)
+    except RunDone as done:
+        return say_done(done, args.auto_resume)
     run = GANTraining(
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
         workspace=workspace, progress=progress,

@@ -34,19 +34,21 @@ from command_line.running import STOP_SECONDS, STOP_SIGNALS, run
 from command_line.runs import (
     RESUME_OPTIONS,
     args_lines,
+    auto_resume,
     evaluation_options,
     fixed_options,
     print_end,
     print_start,
     resume_args,
+    say_done,
 )
 
 __all__ = [
     "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "VALIDATION_ADVICE",
     "Formatter", "Parser",
     "add_dataset_options", "add_device_options", "add_keeping_options", "add_log_options", "add_precision_option",
-    "add_run_options", "add_training_data_options", "add_white_level", "args_lines", "check_scale",
+    "add_run_options", "add_training_data_options", "add_white_level", "args_lines", "auto_resume", "check_scale",
     "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
-    "prepare_backend", "print_end", "print_start", "report_devices", "resume_args", "run", "script_parser",
+    "prepare_backend", "print_end", "print_start", "report_devices", "resume_args", "run", "say_done", "script_parser",
     "typed_options",
 ]

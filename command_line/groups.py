@@ -26,6 +26,9 @@ def add_run_options(parser):
     parser.add_argument("--seed", type=number(int, 0, LARGEST_SEED), default=0, metavar="N",
                         help="of weights and data")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder")
+    parser.add_argument("--auto-resume", action="store_true",
+                        help="go on with the newest run in --outdir, if there is one, as queues need it that start a "
+                             "job again: with the options that it began with; a run that is done is left")
     parser.add_argument("--accept-changes", action="store_true",
                         help="go on although the data set or args.txt is another one than the run began with")
 

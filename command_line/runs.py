@@ -11,9 +11,9 @@ from files import read_text
 
 # What may be typed beside --resume.
 RESUME_OPTIONS = (
-    "resume", "accept_changes", "dataset", "validation_dataset", "epochs", "num_workers", "use_multiprocessing",
-    "max_queue_size", "gpu_memory_fraction", "print_model_summary", "debug", "log_interval", "log_steps", "save_every",
-    "keep_last")
+    "resume", "auto_resume", "accept_changes", "dataset", "validation_dataset", "epochs", "num_workers",
+    "use_multiprocessing", "max_queue_size", "gpu_memory_fraction", "print_model_summary", "debug", "log_interval",
+    "log_steps", "save_every", "keep_last")
 
 DATA_OPTIONS = ("dataset", "validation_dataset", "downgrade", "downgrade_strength", "downgrade_order", "scale",
                 "training_images", "validation_images")
@@ -47,6 +47,40 @@ def _args_of_run(parser, folder):
     except UserError as error:
         parser.error(str(error))
     return _parse_lines(parser, path, [line.removesuffix("\r") for line in lines if line])
+
+
+def auto_resume(parser, typed, allowed):
+    """Returns typed options with 'resume', the newest run in their --outdir, in place of what that run has already.
+
+    Where there is no run yet, they are returned without 'auto_resume', for the first one.
+
+    Args:
+        parser: of the script.
+        typed: `typed_options`, with 'auto_resume'.
+        allowed: names of the options that may differ from the run's own.
+    """
+    if "resume" in typed:
+        parser.error("--auto-resume finds the run itself: leave out --resume")
+    outdir = typed.get("outdir", parser.get_default("outdir"))
+    runs = sorted(path.parent.parent for path in Path(outdir).glob("*/state/state.npz"))
+    if not runs:
+        return {name: value for name, value in typed.items() if name != "auto_resume"}
+    kept = resume_args(parser, {"resume": runs[-1]}, allowed)
+    own = {name: value for name, value in typed.items() if name not in allowed and name != "outdir"}
+    changed = [name for name, value in own.items() if args_lines(parser, argparse.Namespace(**{name: value}))
+               != args_lines(parser, argparse.Namespace(**{name: getattr(kept, name)}))]
+    if changed:
+        parser.error(f"--{changed[0].replace('_', '-')} is another than that of {runs[-1]}, with which --auto-resume "
+                     "would go on: type the same options, or another --outdir")
+    return {name: value for name, value in typed.items() if name in allowed} | {"resume": runs[-1]}
+
+
+def say_done(error, is_fine):
+    """Says that a run is done, which `error` tells, and returns 0 if that is fine, as --auto-resume finds it."""
+    if not is_fine:
+        raise error
+    print(error)
+    return 0
 
 
 def _in_a_new_run(parser, typed, refused):

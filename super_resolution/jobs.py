@@ -1,6 +1,8 @@
 """What is to be written where, and which files are outputs of earlier runs already."""
 
 import functools
+import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +57,14 @@ def plan_one(images, target):
     if target.exists() and target.samefile(path):
         raise UserError(f"{target}: is the input itself: choose another name for the output")
     return [Job(path, str(name), target)]
+
+
+def share(jobs, number, total):
+    """Returns the jobs of share `number`, from 1, of `total`: the image's name decides, whatever others there are.
+
+    So shares are never done twice and none is left out, even where images come while they are done one after another.
+    """
+    return [job for job in jobs if zlib.crc32(os.fsencode(job.name)) % total == number - 1]
 
 
 def earlier_outputs(images, outdir, named, figure_names):

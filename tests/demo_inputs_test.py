@@ -274,3 +274,30 @@ def test_outputs_of_an_earlier_run_are_no_inputs(run_main, model_path, tmp_path)
             assert "images: 2 super-resolved" in out
         assert {path.name for path in outdir.iterdir()} == outputs | there
         shutil.rmtree(tmp_path / "in" / "out", ignore_errors=True)
+
+
+def test_shares_of_a_folder_are_done_once_each_and_as_in_one_go(run_main, model_path, tmp_path, monkeypatch):
+    for i in range(9):
+        save_photo(tmp_path / "in" / f"{i}.png", make_photo(5, 6, seed=i))
+    argv = ["-i", tmp_path / "in", "-m", model_path, "-o"]
+    run_main(demo, *argv, tmp_path / "whole")
+    counts = []
+    for share in ("1/3", "2/3", "3/3"):
+        code, out, _ = run_main(demo, *argv, tmp_path / "parts", "--part", share)
+        assert code == 0
+        counts.append(int(re.search(rf"share {share[0]} of 3: (\d) of 9 images", out)[1]))
+    assert sum(counts) == 9
+    assert sum(count > 0 for count in counts) > 1
+    whole, parts = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+                    for name in ("whole", "parts"))
+    assert parts == whole
+    for name, value in (("ID", "6"), ("COUNT", "3"), ("MIN", "5")):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert demo.parse_args(["--part", "array"]).part == (2, 3)
+
+
+@pytest.mark.parametrize("part", ["0/3", "4/3", "1", "a/3", "1/0", "array"])
+def test_a_share_that_is_none_is_refused(capsys, part):
+    with pytest.raises(SystemExit):
+        demo.parse_args(["--part", part])
+    assert "argument --part: " in capsys.readouterr().err

@@ -140,6 +140,22 @@ def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main)
     assert_same_outcome(one_epoch, whole_run(2))
 
 
+def test_a_queue_that_starts_a_job_again_goes_on_with_the_newest_run(one_epoch, dataset, whole_run, run_main):
+    argv = ["--auto-resume", "-d", dataset, "-o", one_epoch.parent, *TINY, "--iterations-per-epoch", 4, "--epochs"]
+    code, out, _ = run_main(train, *argv, 1)
+    assert code == 0
+    assert f"{one_epoch}: has done its 1 epochs" in out
+    for wrong in (["--batch-size", 5], ["--resume", one_epoch]):
+        with pytest.raises(SystemExit):
+            run_main(train, *argv, 2, *wrong)
+    assert run_main(train, *argv, 2)[0] == 0
+    assert_same_outcome(one_epoch, whole_run(2))
+    shutil.rmtree(one_epoch)
+    args = train.parse_args([*map(str, argv), "1"])  # a first run, which does not say how it was started
+    assert args.resume is None
+    assert not args.auto_resume
+
+
 @pytest.mark.parametrize(("method", "subset"), [
     ("fit", "train"), pytest.param("evaluate", "valid", marks=pytest.mark.slow)])
 def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(train_here, whole_run, run_main,

@@ -100,6 +100,10 @@ class Progress:
     inputs: dict = field(default_factory=dict)
 
 
+class RunDone(UserError):
+    """The run has done all its epochs."""
+
+
 def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, changes_advice="undo that"):
     """Opens the folder of a run, restores its variables, and says where it goes on.
 
@@ -116,7 +120,8 @@ def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, ch
         `Workspace` and `Progress`.
 
     Raises:
-        UserError: the run has done its epochs, its inputs have changed, or another process trains it; or as
+        RunDone: the run has done its epochs.
+        UserError: its inputs have changed, or another process trains it; or as
             `read_state`; or it is of another network or optimizer.
     """
     workspace = Workspace(folder)
@@ -130,7 +135,7 @@ def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, ch
     progress.inputs = inputs
     _restore(workspace.state_path, arrays, variables)
     if progress.epoch >= epochs:
-        raise UserError(f"{folder}: has done its {progress.epoch} epochs: {advice}")
+        raise RunDone(f"{folder}: has done its {progress.epoch} epochs: {advice}")
     print(f"{workspace.folder}: goes on after epoch {progress.epoch}, step {progress.step}")
     return workspace, progress
 
