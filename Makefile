@@ -10,6 +10,9 @@ BIN = $(VENV)/bin
 given := $(filter-out file undefined default,$(origin VENV))
 ready := $(if $(given),$(wildcard $(BIN)/python))
 
+# Tests of several files at a time, each file's by one process, since they share what takes long to make.
+PARALLEL = -n auto --dist loadfile
+
 # What does not compute with Keras need not be tested again on each backend.
 BACKEND_TESTS = $(addprefix --ignore=tests/,archives_test.py colours_test.py comparison_browser_test.py \
 	comparison_page_test.py conversion_test.py data_test.py degradations_test.py degrading_test.py files_test.py \
@@ -23,10 +26,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow --ignore=tests/torture_test.py
+	$(BIN)/python -m pytest $(PARALLEL) -m slow --ignore=tests/torture_test.py
 
 torture: setup
 	$(BIN)/python -m pytest -m slow tests/torture_test.py
@@ -35,8 +38,8 @@ results: setup
 	$(BIN)/python benchmarks/shipped_models.py --testsets $(SR_TEST_DATA)/testsets
 
 test-backends: .venv-jax/.installed .venv-torch/.installed
-	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(BACKEND_TESTS)
-	SR_TEST_BACKEND=jax .venv-jax/bin/python -m pytest $(BACKEND_TESTS)
+	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(PARALLEL) $(BACKEND_TESTS)
+	SR_TEST_BACKEND=jax .venv-jax/bin/python -m pytest $(PARALLEL) $(BACKEND_TESTS)
 
 setup: $(if $(ready),,$(VENV)/.installed)
 

@@ -110,7 +110,7 @@ def stopped(tmp_path, number, times, how="raised"):
     started = Started(tmp_path / "script.py", how, PYTHONPATH=".")
     assert started.process.stdout.readline() == "ready\n"
     started.signal_group(number, times)
-    return started.end(seconds=10)
+    return started.end(seconds=60)
 
 
 @pytest.mark.parametrize("times", [1, 2, 8])
@@ -131,7 +131,7 @@ def test_a_script_that_does_not_stop_in_time_is_ended_by_the_next_signal(tmp_pat
     started = Started(tmp_path / "script.py", "raised", PYTHONPATH=".")
     assert started.process.stdout.readline() == "ready\n"
     started.signal_group(signal.SIGTERM, 3)
-    assert started.end(seconds=10) == (143, "")
+    assert started.end(seconds=60) == (143, "")
 
 
 def test_a_signal_that_is_ignored_from_the_start_stays_so():

@@ -392,7 +392,7 @@ def assert_whole(outdir):
 def test_a_signal_ends_a_conversion_at_once_and_it_can_be_gone_on_with(run_main, many, tmp_path, number, times, code):
     started = start_dataset(many, tmp_path / "bin")
     started.signal_group(number, times)
-    returned, out = started.end(seconds=5)
+    returned, out = started.end(seconds=10)
     assert returned == code, out
     assert "Traceback" not in out
     assert len(out.splitlines()) == 2, out

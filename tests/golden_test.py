@@ -20,7 +20,7 @@ def test_inference_gives_the_same_on_every_backend(golden, name):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.slow) if name == "srgan" else name for name in loss_cases()])
+    pytest.param(name, marks=pytest.mark.slow) if name in ("srgan", "sr-resnet") else name for name in loss_cases()])
 def test_twenty_training_steps_give_the_same_losses_on_every_backend(golden, name):
     losses = loss_cases()[name]()
     assert losses == pytest.approx(golden[f"losses/{name}"], rel=1e-4)

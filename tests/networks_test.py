@@ -74,6 +74,7 @@ def test_a_saved_model_loads_in_safe_mode_with_the_same_output(name, tmp_path):
     assert not loaded.compiled
 
 
+@pytest.mark.slow
 def test_importing_model_is_all_that_loading_needs(tmp_path):
     weights.save(SMALL["wdsr-b"](2), tmp_path / "model.keras")
     code = "import sys, keras, model; print(keras.saving.load_model(sys.argv[1]).name)"

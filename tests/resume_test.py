@@ -112,12 +112,11 @@ def train_here(run_main, dataset, tmp_path):
 
 
 # An epoch looks for a signal at its start, after each of its 4 steps, and twice in its validation.
+@pytest.mark.slow
 @pytest.mark.parametrize(("argv", "count"), [
-    (["--gradient-accumulation", "2", "--ema", "0.9"], 2), pytest.param([], 3, marks=pytest.mark.slow),
-    pytest.param(["--gradient-accumulation", "2", "--ema", "0.9"], 6, marks=pytest.mark.slow),
-    *(pytest.param(["--benchmark"], count, marks=pytest.mark.slow) for count in range(2, 15)),
-    *(pytest.param(["--ema", "0.9"], count, marks=pytest.mark.slow) for count in (4, 6)),
-    pytest.param(["--gradient-accumulation", "4"], 10, marks=pytest.mark.slow)])
+    (["--gradient-accumulation", "2", "--ema", "0.9"], 2), ([], 3),
+    (["--gradient-accumulation", "2", "--ema", "0.9"], 6), *((["--benchmark"], count) for count in range(2, 15)),
+    *((["--ema", "0.9"], count) for count in (4, 6)), (["--gradient-accumulation", "4"], 10)])
 def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, whole_run, run_main, monkeypatch, count,
                                                                     argv):
     whole = whole_run(2, *argv)
@@ -264,6 +263,7 @@ def test_tensorboard_gets_an_epoch_before_the_state_counts_it(monkeypatch):
     run.progress, run.iterations_per_epoch, run.epochs = Progress(step=1), 1, 1
     run.super_resolve = run.inference_model = None
     run.interrupts = run.sequence = SimpleNamespace(batch_size=1, check=lambda: None)
+    run.sequences = [run.sequence]
     run.finish_epoch = lambda epoch: {"loss": 1.0}
     run.checkpoints = run.workspace = SimpleNamespace(save=lambda *_: None, write_history=lambda *_: None,
                                                       state_path="state")

@@ -194,6 +194,7 @@ def test_the_stream_does_not_depend_on_the_workers(train_tiny):
     assert texts[0] == texts[1] == texts[2]
 
 
+@pytest.mark.slow
 def test_a_run_repeats_with_its_seed(train_tiny, tiny_run):
     _, run = train_tiny("--num-workers", 3, "--max-queue-size", 2)
     assert (run / "history.csv").read_text() == (tiny_run / "history.csv").read_text()
@@ -216,6 +217,7 @@ def test_save_best_models_only(train_tiny):
     assert len(expected) < 4
 
 
+@pytest.mark.slow
 def test_save_models_after_epoch(train_tiny):
     _, run = train_tiny("--save-models-after-epoch", 1, "--epochs", 3)
     assert [path.name[:9] for path in checkpoints(run)] == ["epoch-002", "epoch-003"]
@@ -384,6 +386,7 @@ def test_accumulated_gradients_train_as_a_batch_of_all(train_tiny, argv):
         assert one == pytest.approx(other, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_initialization_batches_and_the_summary_do_something(train_tiny):
     (_, out, _), run = train_tiny("--profile", "wdsr-b-8", "--num-init-batches", 2, "--print-model-summary")
     assert "initialized 6 layers from 2 batches" in out
