@@ -19,10 +19,10 @@ MATLAB's imresize makes them. photo, photo2: low-resolution images with mild or 
 bicubic low-resolution images, or with your own (--lr-images). A photo's name and --seed decide whether it is for
 validation, so that it stays what it is when others come.
 What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
-or a PyTorch checkpoint (.pt, .pth) of WDSR, EDSR or SRResNet becomes a model for evaluate.py and demo.py; nothing in
-the file is executed. mix: a model between two of the same network. colours: a GAN's generator gets the colours of its
-input, where adversarial training has shifted them. float16: a model file of less than half the size, which is loaded
-in float32.
+or weights from PyTorch (.safetensors, .pt, .pth) of WDSR, EDSR or SRResNet become a model for evaluate.py and demo.py;
+nothing in the file is executed. mix: a model between two of the same network. colours: a GAN's generator gets the
+colours of its input, where adversarial training has shifted them. float16: a model file of less than half the size,
+which is loaded in float32.
 """
 
 import argparse

@@ -19,8 +19,8 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     """Loads a model once, to enlarge any number of images: `load().enlarge(image)`.
 
     Args:
-        model: a .keras file, other people's weights (.h5, .hdf5, .pt, .pth), the name of a shipped model, an address
-            such as hf://NAME/MODEL, or None: the shipped model for `scale`.
+        model: a .keras file, other people's weights (.safetensors, .pt, .pth, .h5, .hdf5), the name of a shipped
+            model, an address such as hf://NAME/MODEL, or None: the shipped model for `scale`.
         scale: 2, 3, 4 or 8; None: what `model` has, without a model 4.
         tile_size: of the tiles, in LR pixels; None: what fits in memory well.
         precision: 'float32', or 'bfloat16': faster on CPUs and GPUs that compute with it, and less exact.

@@ -3,7 +3,6 @@
 import base64
 import json
 import marshal
-import sys
 from pathlib import Path
 
 import h5py
@@ -330,13 +329,6 @@ def test_a_file_cut_at_any_length_is_refused(tmp_path, length):
     path.write_bytes((FIXTURES / "keras2-edsr.h5").read_bytes()[:length])
     with pytest.raises(UserError, match=f"{path}: .*damaged"):
         weights.load_foreign(path)
-
-
-def test_without_pytorch_a_checkpoint_says_what_to_install(tmp_path, monkeypatch):
-    (tmp_path / "model.pt").write_bytes(b"")
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match=r"model\.pt: reading a PyTorch checkpoint needs PyTorch: pip install torch"):
-        weights.load_foreign(tmp_path / "model.pt")
 
 
 def test_loading_any_model_prints_its_notes(edsr_file, capsys):

@@ -1,4 +1,4 @@
-"""Model files, the one way in and out: our own (.keras), Keras 2 files (.h5) and PyTorch checkpoints (.pt, .pth)."""
+"""Model files, the one way in and out: our own (.keras), Keras files (.h5), .safetensors and PyTorch's (.pt)."""
 
 from weights.files import convert, load
 from weights.foreign import load_foreign

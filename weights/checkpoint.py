@@ -1,17 +1,22 @@
-"""Reading the tensors of a PyTorch checkpoint from anybody: nothing in it is executed."""
+"""Reading the tensors of PyTorch's files and of .safetensors from anybody, without PyTorch: nothing is executed."""
 
-import importlib
-import pickle
-import zipfile
+import functools
+import math
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
 
 from errors import UserError
+from weights.pickles import Refused, StoredTensor
+from weights.plain_json import one_line, printable
 from weights.tensors import MAX_ELEMENTS, to_float32
+from weights.torch_files import Damaged, bfloat16_to_float32, read_torch
 
 STATE_KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model")  # where checkpoints keep the weights
 MAX_TENSORS = 20_000
 MAX_BYTES = 8 * MAX_ELEMENTS
-ERRORS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, EOFError, OSError,
-          OverflowError, MemoryError, zipfile.BadZipFile)  # of torch.load on damaged files
+SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
+              "I8": "i1", "U8": "u1", "BOOL": "?"}
 
 
 def read_tensors(path):
@@ -21,67 +26,60 @@ def read_tensors(path):
         A dict of float32 arrays by parameter name, without a leading 'module.'.
 
     Raises:
-        UserError: PyTorch is not installed, or the file is damaged, is refused, or holds no state dict.
+        UserError: the file is damaged, is refused, or holds no state dict.
     """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise UserError(f"{path}: has {size:,} bytes: far more than such a network needs")
+    read = _safe_tensors if path.suffix.lower() == ".safetensors" else _torch_tensors
     try:
-        torch = importlib.import_module("torch")
-    except ImportError as error:
-        raise UserError(f"{path}: reading a PyTorch checkpoint needs PyTorch: pip install torch") from error
-    _check_size(path)
-    state = _load(torch, path)
+        return _arrays(path, read(path, path.read_bytes()))
+    except Refused as error:
+        raise UserError(f"{path}: holds other objects than tensors, which are not loaded since that can run code: "
+                        f"{one_line(error)}") from error
+    except Damaged as error:
+        raise UserError(f"{path}: cannot be read as a PyTorch checkpoint, it may be damaged: "
+                        f"{one_line(error)}") from error
+
+
+def _arrays(path, tensors):
+    arrays, budget = {}, MAX_ELEMENTS
+    for name, shape, array in tensors:
+        budget -= math.prod(shape)
+        if budget < 0 or len(arrays) >= MAX_TENSORS:
+            raise UserError(f"{path}: tensor {name} claims the shape {shape}: far more than such a network needs")
+        arrays[name.removeprefix("module.")] = to_float32(path, name, array())
+    return arrays
+
+
+def _safe_tensors(path, content):
+    """Yields name, shape, and a function that returns the array, of each tensor of a .safetensors file."""
+    try:
+        found = deserialize(content)
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot be read as a .safetensors file, it may be damaged: "
+                        f"{one_line(error)}") from error
+    for name, tensor in found:
+        kind, shape = tensor["dtype"], tuple(tensor["shape"])
+        if kind not in SAFE_TYPES:
+            raise UserError(f"{path}: tensor {printable(name)} holds numbers of the type {kind}: one of "
+                            f"{', '.join(SAFE_TYPES)} was expected")
+        numbers = np.frombuffer(tensor["data"], SAFE_TYPES[kind]).reshape(shape)
+        decode = bfloat16_to_float32 if kind == "BF16" else np.asarray
+        yield printable(name), shape, functools.partial(decode, numbers)
+
+
+def _torch_tensors(path, content):
+    """Yields what `_safe_tensors` does, of a .pt or .pth file."""
+    state, array_of = read_torch(content)
     for key in STATE_KEYS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
             break
     if not isinstance(state, dict) or not state:
         raise UserError(f"{path}: holds no state dict, which is names and tensors")
-    return _arrays(torch, path, state)
-
-
-def _check_size(path):
-    """Refuses an archive that would unpack to far more than a network's weights."""
-    size = path.stat().st_size
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f"{path}: is a damaged checkpoint: {error}") from error
-    if size > MAX_BYTES:
-        raise UserError(f"{path}: claims {size:,} bytes: far more than such a network needs")
-
-
-def _load(torch, path):
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: is damaged, or holds other objects than tensors, which are not loaded since that can "
-                        f"run code: {_cause(error)}") from error
-    except ERRORS as error:
-        raise UserError(f"{path}: cannot be loaded as a PyTorch checkpoint, it may be damaged: "
-                        f"{_cause(error)}") from error
-
-
-def _arrays(torch, path, state):
-    if len(state) > MAX_TENSORS:
-        raise UserError(f"{path}: claims {len(state):,} tensors: far more than such a network has")
-    arrays, budget = {}, MAX_ELEMENTS
     for name, tensor in state.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+        if not isinstance(name, str) or not isinstance(tensor, StoredTensor):
+            name = printable(name) if isinstance(name, str) else "a part without a name"
             raise UserError(f"{path}: {name} is of the type {type(tensor).__name__}: a tensor was expected")
-        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
-            raise UserError(f"{path}: tensor {name} is of the type {tensor.dtype}, {tensor.layout}, on "
-                            f"{tensor.device}: numbers of type float were expected")
-        budget -= tensor.numel()
-        if budget < 0:
-            raise UserError(f"{path}: tensor {name} claims the shape {tuple(tensor.shape)}: far more than such a "
-                            "network needs")
-        arrays[name.removeprefix("module.")] = to_float32(path, name, tensor.detach().to(torch.float32).numpy())
-    return arrays
-
-
-def _cause(error):
-    """Returns the line of an error of torch.load that says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Unsupported" in line or "WeightsUnpickler error" in line]
-    return (telling or lines or [type(error).__name__])[0].split(" Please")[0]
+        yield printable(name), tensor.shape, functools.partial(array_of, tensor)

@@ -15,10 +15,10 @@ APPLICABLE = {"wdsr-a": ("padding", "res_scaling"), "wdsr-b": ("padding", "res_s
 
 
 def load_foreign(path, padding=None, tanh=None, res_scaling=None):
-    """Loads a Keras 2 file or a PyTorch checkpoint of WDSR, EDSR or SRResNet; no code in it is run.
+    """Loads a Keras 2 file or PyTorch's weights of WDSR, EDSR or SRResNet; no code in it is run.
 
     Args:
-        path: an .h5, .hdf5, .pt or .pth file.
+        path: a .safetensors, .pt, .pth, .h5 or .hdf5 file.
         padding: 'same' or 'symmetric', of the outer convolutions of WDSR.
         tanh: whether EDSR ends in tanh.
         res_scaling: the factor on each residual branch of WDSR and EDSR.
