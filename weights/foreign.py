@@ -4,7 +4,10 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES
 from errors import UserError
+from weights.hdf5 import read_hdf5
 from weights.keras2 import read_keras2
+from weights.keras3 import build_model, is_model, is_weights, read_weights
+from weights.native import model_scale
 from weights.networks import build, check_fit, describe, read_sizes
 from weights.pytorch import read_pytorch
 
@@ -35,9 +38,24 @@ def load_foreign(path, padding=None, tanh=None, res_scaling=None):
         raise UserError(f"{path}: there is no such file")
     if path.suffix.lower() not in FOREIGN_SUFFIXES:
         raise UserError(f"{path}: is none of the files of weights that can be read: {', '.join(FOREIGN_SUFFIXES)}")
-    source = (read_keras2 if path.suffix.lower() in (".h5", ".hdf5") else read_pytorch)(path)
     given = {"padding": padding, "tanh": tanh, "res_scaling": res_scaling}
-    settings, assumed = _settings(path, source, {key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in given.items() if value is not None}
+    if path.suffix.lower() not in (".h5", ".hdf5"):
+        return _network(path, read_pytorch(path), given)
+    layers, config = read_hdf5(path)
+    if config is None and layers and is_weights(layers):
+        return _network(path, read_weights(path, layers), given)
+    if not is_model(config):
+        return _network(path, read_keras2(path, layers, config), given)
+    for key in given:
+        raise UserError(f"{path}: is a whole model, which says itself what {OPTIONS[key]} would")
+    model = build_model(path, layers, config)
+    return model, [f"{path}: a {model.name} x{model_scale(model, path)}, as Keras 3 saved it"]
+
+
+def _network(path, source, given):
+    """Returns the network of a `Source` and the notes; `given` are the settings that the user gives."""
+    settings, assumed = _settings(path, source, given)
     sizes = read_sizes(path, source)
     check_fit(path, source, sizes)
     notes = [f"{path}: {describe(sizes)}", *source.notes]

@@ -24,11 +24,11 @@ MAX_SECONDS = 60  # of waiting, for a machine under load; the reader's own limit
 
 
 def read_hdf5(path):
-    """Reads a Keras 2 file of weights, or of a whole model.
+    """Reads a file of Keras 2 or 3 of weights, or of a whole model.
 
     Returns:
-        The layers that have weights, in the file's order: a list of (name, {short weight name: Tensor}); and the
-        configuration of a whole model as parsed JSON, or None.
+        The layers that have weights, in the file's order: a list of (name, {short weight name: Tensor}), where the
+        short name is a number in weights of Keras 3; and the configuration of a whole model as parsed JSON, or None.
 
     Raises:
         UserError: the file is damaged, is none of Keras 2, or is refused.

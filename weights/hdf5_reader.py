@@ -69,6 +69,8 @@ def _read(content, layout, max_elements):
     with h5py.File(io.BytesIO(content), "r") as file:
         if layout == "keras3":
             return {"layers": _keras3_layers(file, max_elements), "config": None}
+        if "layers" in file and "layer_names" not in file.attrs:  # .weights.h5 of Keras 3
+            return {"layers": _keras3_layers(file, max_elements, named=True), "config": None}
         whole = "model_config" in file.attrs or "model_weights" in file
         group = _child(file, "model_weights") if whole else file
         layers = _keras2_layers(group, max_elements)
@@ -117,8 +119,11 @@ def _keras2_layers(group, budget):
     return layers
 
 
-def _keras3_layers(file, budget):
-    """Returns the arrays of each group 'layers/NAME/vars', which are called 0, 1, ..."""
+def _keras3_layers(file, budget, named=False):
+    """Returns the arrays of each group 'layers/NAME/vars', which are called 0, 1, ...
+
+    Where `named`, layers without arrays are left out, and the others have the name that the layer had.
+    """
     group = _child(file, "layers")
     if not isinstance(group, h5py.Group) or len(group) > MAX_NAMES:
         raise Refused("its layers are not those of a network")
@@ -134,7 +139,10 @@ def _keras3_layers(file, budget):
             tensors.append([str(i), f"{name}/{i}", *_locate(f"{name}/{i}", dataset, budget)])
             budget -= dataset.size
         if tensors:
+            if named and "name" in variables.attrs:
+                name = _attribute(variables, "name", 1)[0]
             layers.append([name, tensors])
+    _unique([name for name, _ in layers], "the file")
     return layers
 
 

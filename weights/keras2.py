@@ -4,7 +4,6 @@ import math
 
 from errors import UserError
 from weights.configuration import read_settings
-from weights.hdf5 import read_hdf5
 from weights.networks import block_layers
 from weights.tensors import Source, Tensor, fold_weight_norm, scaled
 
@@ -13,13 +12,16 @@ GAINS, DIRECTIONS = ("g", "wn_g"), ("v", "kernel")  # names that weight normaliz
 SMALLEST_FACTOR = 1e-30  # float32 holds no less with all its digits
 
 
-def read_keras2(path):
+def read_keras2(path, read_layers, config):
     """Reads the networks that this suite's authors saved with Keras 2, of weights only or whole.
+
+    Args:
+        path: names the file in errors.
+        read_layers, config: as `read_hdf5` returns them.
 
     Raises:
         UserError: names the file and the first tensor or layer that does not fit.
     """
-    read_layers, config = read_hdf5(path)
     normalized = any(set(tensors) & set(GAINS) for _, tensors in read_layers)
     entries = [(name, _weights(path, name, tensors)) for name, tensors in read_layers]
     if not entries:

@@ -80,15 +80,29 @@ def load_native(path):
     config, content = read_folder(path) if path.is_dir() else read_archive(path)
     blueprint = read_blueprint(path, parse_json(where, config))
     layers, _ = read_layers(f"{where}: {WEIGHTS}", content, "keras3")
-    arrays = {name: [tensor.array for tensor in tensors.values()] for name, tensors in layers}
+    model = build_checked(where, blueprint, {name: [tensor.array for tensor in tensors.values()]
+                                             for name, tensors in layers})
+    model_scale(model, path)
+    return model
+
+
+def build_checked(where, blueprint, arrays):
+    """Returns the network of a plan with its weights.
+
+    Args:
+        where: names the file in errors.
+        blueprint: a `Blueprint`.
+        arrays: the weights of each group of the plan, in order.
+
+    Raises:
+        UserError: the weights do not fit, or the network cannot be put together.
+    """
     for part in blueprint.parts:
         _check_shapes(where, part, arrays.get(part.group, []))
     try:
-        model = _build(blueprint, arrays)
+        return _build(blueprint, arrays)
     except BUILD_ERRORS as error:
         raise UserError(f"{where}: {one_line(error)}") from error
-    model_scale(model, path)
-    return model
 
 
 def model_scale(model, path="the model"):

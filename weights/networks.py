@@ -20,7 +20,7 @@ def block_layers(kind):
     return tuple(name.removeprefix("block_1_") for name in _weighted_layers(network) if name.startswith("block_1_"))
 
 
-def layer_shapes(kind, scale, num_filters, num_res_blocks, expansion):
+def layer_shapes(kind, scale, num_filters, num_res_blocks, expansion=1):
     """Returns the shapes of the weights of each layer, by name, as the network itself has them.
 
     A network of one block is built, since all blocks are alike.
