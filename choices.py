@@ -1,6 +1,7 @@
 """What a user may choose from, as plain data: parsers are built from it before Keras or NumPy is loaded."""
 
 SCALES = (2, 3, 4, 8)
+MODEL_SCALES = (1, 2, 3, 4, 8)  # of models: 1 restores an image at its own size
 USUAL_SCALES = (2, 3, 4)  # those that are made where none is named
 DOWNGRADES = ("bicubic", "unknown", "mild", "difficult", "wild", "bicubic_jpeg_90")  # examples: any folder is one
 DEGRADATIONS = ("photo", "photo2")  # how low-resolution images can be made of high-resolution ones on the fly

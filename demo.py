@@ -16,7 +16,7 @@ import os
 import sys
 from pathlib import Path
 
-from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, SCALES
+from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, MODEL_SCALES
 from command_line import add_device_options, number, prepare_backend, run, script_parser
 from imaging.formats import BY_SUFFIX, CHOICES, SUFFIXES, format_by_suffix
 
@@ -40,7 +40,7 @@ def parser():
                         f"({', '.join(FOREIGN_SUFFIXES)}), or an address hf://NAME/MODEL; by default the shipped "
                         "models for --scale: one for JPEG and other formats with loss, one for the others")
     p.add_argument("--list-models", action="store_true", help="list the shipped models and exit")
-    p.add_argument("-s", "--scale", type=int, choices=SCALES,
+    p.add_argument("-s", "--scale", type=int, choices=MODEL_SCALES,
                    help="of the shipped model; by default 4, or the model's own")
     p.add_argument("--outscale", type=number(float, 0, LARGEST_FACTOR, exclusive=True), metavar="F",
                    help="factor between an image and its output: what the model makes is resized to it; by default the "

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import pretrained
-from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, PAIRINGS, PROTOCOLS, SCALES, TABLES
+from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, MODEL_SCALES, PAIRINGS, PROTOCOLS, TABLES
 from command_line import (
     PAIRING_ADVICE,
     add_dataset_options,
@@ -43,7 +43,8 @@ def parser():
     p.add_argument("-o", "--outfile", type=Path, default="./eval.json", metavar="FILE",
                    help="JSON file to write: model file to PSNR, null where that is not a number")
     p.add_argument("--details", type=Path, metavar="FILE", help="JSON or CSV file to write: figures of every image")
-    p.add_argument("-s", "--scale", type=int, choices=SCALES, help="the models' scale; by default each model's own")
+    p.add_argument("-s", "--scale", type=int, choices=MODEL_SCALES,
+                   help="the models' scale; by default each model's own")
     p.add_argument("--table", choices=TABLES, default="text", help="how the table is printed")
     p.add_argument("--complexity", nargs="?", type=_size, const=(1280, 720), metavar="WxH",
                    help="add the multiply-adds and activations of the models for outputs of this size (1280x720)")

@@ -101,6 +101,92 @@ class ColourKeeping(layers.Layer):
         return {**super().get_config(), "scale": self.scale, "sigma": self.sigma}
 
 
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PixelUnshuffle(layers.Layer):
+    """Rearranges images (N, H, W, C) to (N, H / r, W / r, C r^2), where r is the `factor`: reverses `PixelShuffle`.
+
+    A size that is no multiple of r is made one: the right and the lower border are mirrored. `CropToImage` takes off
+    what that adds.
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        for axis in (1, 2):
+            size = ops.shape(inputs)[axis]
+            index = ops.arange(0, size + -size % self.factor, dtype="int32")
+            index = ops.where(index >= size, 2 * size - 1 - index, index)
+            inputs = ops.take(inputs, ops.clip(index, 0, size - 1), axis=axis)
+        return ops.nn.space_to_depth(inputs, self.factor, data_format="channels_last")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else -(-size // self.factor) for size in (height, width))
+        return batch, height, width, channels * self.factor**2
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class CropToImage(layers.Layer):
+    """Crops sr (N, H', W', C), at the right and at the bottom, to `scale` times the size of lr (N, H, W, 3)."""
+
+    def __init__(self, scale, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def call(self, inputs):
+        sr, lr = inputs
+        return sr[:, :ops.shape(lr)[1] * self.scale, :ops.shape(lr)[2] * self.scale]
+
+    def compute_output_shape(self, input_shape):
+        (batch, _, _, channels), (_, *size, _) = input_shape
+        return batch, *(None if length is None else length * self.scale for length in size), channels
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class BilinearEnlarging(layers.Layer):
+    """Enlarges images (N, H, W, C) by the whole `factor`, with repeated borders and the centres of pixels aligned.
+
+    The backends' own resizing computes positions in float32, so that a pixel's value depends on where its tile is.
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        for axis in (1, 2):
+            inputs = self._enlarge(inputs, axis)
+        return inputs
+
+    def _enlarge(self, images, axis):
+        index = ops.arange(0, ops.shape(images)[axis], dtype="int32")
+        before = ops.take(images, ops.maximum(index - 1, 0), axis=axis)
+        after = ops.take(images, ops.minimum(index + 1, index[-1]), axis=axis)
+        phases = []
+        for i in range(self.factor):
+            distance = (i + 0.5) / self.factor - 0.5  # of a pixel's part from its centre, in pixels
+            phases.append((1 - abs(distance)) * images + abs(distance) * (before if distance < 0 else after))
+        shape = list(ops.shape(images))
+        shape[axis] = shape[axis] * self.factor
+        return ops.reshape(ops.stack(phases, axis=axis + 1), shape)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else size * self.factor for size in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
 def builder(function):
     """Lets a function build its network NHWC and in float32, or in mixed precision where that is the policy.
 

@@ -3,10 +3,15 @@
 import inspect
 
 from model.edsr import edsr, edsr_gen
+from model.msr_resnet import msr_resnet
+from model.rrdb import rrdb
+from model.span import span
 from model.srgan import sr_resnet
+from model.srvgg import srvgg
 from model.wdsr import wdsr_a, wdsr_b
 
-NETWORKS = {"wdsr-a": wdsr_a, "wdsr-b": wdsr_b, "edsr": edsr, "edsr-gen": edsr_gen, "sr-resnet": sr_resnet}
+NETWORKS = {"wdsr-a": wdsr_a, "wdsr-b": wdsr_b, "edsr": edsr, "edsr-gen": edsr_gen, "sr-resnet": sr_resnet,
+            "msr-resnet": msr_resnet, "rrdb": rrdb, "srvgg": srvgg, "span": span}
 
 
 def build_network(name, scale, **hyper_parameters):
@@ -14,9 +19,9 @@ def build_network(name, scale, **hyper_parameters):
 
     Args:
         name: key of `NETWORKS`.
-        scale: 2, 3, 4 or 8.
+        scale: 1, 2, 3, 4 or 8.
         hyper_parameters: of any network (`num_filters`, `num_res_blocks`, `res_block_expansion`,
-            `res_block_scaling`, `padding`); a builder gets those that it has.
+            `res_block_scaling`, `padding`, `growth`, `unshuffle`, `subtract_mean`); a builder gets those that it has.
 
     Returns:
         An uncompiled `keras.Model`.

@@ -21,7 +21,7 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     Args:
         model: a .keras file, other people's weights (.safetensors, .pt, .pth, .h5, .hdf5), the name of a shipped
             model, an address such as hf://NAME/MODEL, or None: the shipped model for `scale`.
-        scale: 2, 3, 4 or 8; None: what `model` has, without a model 4.
+        scale: 1, 2, 3, 4 or 8; None: what `model` has, without a model 4.
         tile_size: of the tiles, in LR pixels; None: what fits in memory well.
         precision: 'float32', or 'bfloat16': faster on CPUs and GPUs that compute with it, and less exact.
         self_ensemble: take the mean over 8 flips and rotations: better, and 8 times the work.

@@ -7,11 +7,18 @@ import keras
 from keras import layers, tree
 
 from errors import UserError
-from model.common import ColourKeeping, PixelShuffle, SymmetricPadding
+from model.common import (
+    BilinearEnlarging,
+    ColourKeeping,
+    CropToImage,
+    PixelShuffle,
+    PixelUnshuffle,
+    SymmetricPadding,
+)
 
 POINTWISE = (layers.InputLayer, layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Concatenate,
              layers.Rescaling, layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.Dropout,
-             layers.BatchNormalization, SymmetricPadding)
+             layers.BatchNormalization, SymmetricPadding, CropToImage)
 
 
 class Stage(NamedTuple):
@@ -38,6 +45,12 @@ def receptive_radius(model):
         UserError: the network has a layer whose reach is not known here.
     """
     return math.ceil(max(radius for radius, _ in _reach(model).values()))
+
+
+def grid(model):
+    """Returns the number of pixels to a multiple of which a crop must begin for the network to see what it would in
+    the whole image: 1 unless the network rearranges pixels."""
+    return math.prod(layer.factor for layer in model.layers if isinstance(layer, PixelUnshuffle))
 
 
 def largest_layer(model):
@@ -102,6 +115,12 @@ def _reach(model):
             radius += size / 2 / resolution
         elif isinstance(layer, PixelShuffle):
             resolution *= layer.factor
+        elif isinstance(layer, layers.UpSampling2D) and layer.interpolation == "nearest":
+            resolution *= layer.size[0]
+        elif isinstance(layer, BilinearEnlarging):
+            radius, resolution = radius + 1 / resolution, resolution * layer.factor
+        elif isinstance(layer, PixelUnshuffle):  # a pixel is looked at with all that share its place
+            radius, resolution = radius + (layer.factor - 1) / resolution, resolution / layer.factor
         elif isinstance(layer, ColourKeeping):
             radius, resolution = radius + (layer.radius + layer.scale) / layer.scale, layer.scale
         elif not isinstance(layer, POINTWISE):

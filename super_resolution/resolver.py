@@ -7,8 +7,8 @@ from PIL import Image
 from errors import UserError
 from super_resolution.forward import cut_network, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
-from super_resolution.reach import split_tail
-from super_resolution.tiles import check_tile_size, largest_tile, tiles
+from super_resolution.reach import grid, split_tail
+from super_resolution.tiles import check_tile_size, largest_tile, rounded_up, tiles
 from weights import model_scale
 
 JAX_TILE = 192  # LR pixels, at least
@@ -38,12 +38,12 @@ class SuperResolver:
     def __init__(self, model, tile_size=None, memory=None, self_ensemble=False, name=None):
         self.model, self.self_ensemble, self.name = model, self_ensemble, name or model.name
         self.scale = model_scale(model)
-        self.halo, self.tile_size = 0, tile_size
+        self.halo, self.tile_size, self.grid = 0, tile_size, grid(model)
         stages = []
         if tile_size or memory or keras.backend.backend() == "jax":
             stages = self._stages()
         if stages:
-            self.halo = stages[0].halo
+            self.halo = rounded_up(stages[0].halo, self.grid)
             self.tile_size = tile_size or self._default_tile_size(memory, stages)
             check_tile_size(self.tile_size, self.halo, model.name)
         if memory and len(stages) == 2:
@@ -125,13 +125,15 @@ class SuperResolver:
             progress: function of the number of LR pixels done since its last call.
         """
         scale = self.scale
-        for rows, columns in tiles(shape, self.tile_size, self.halo):
+        for rows, columns in tiles(shape, self.tile_size, self.halo, self.grid):
             lr = np.asarray(read(rows.window(), columns.window()), np.float32)
             sr = self._tile(lr, (rows.last - rows.first) * (columns.last - columns.first), progress)
             yield (rows.part(scale), columns.part(scale),
                    sr[rows.part_of_window(scale), columns.part_of_window(scale)])
 
     def _tile(self, lr, num_pixels, progress):
+        if self.grid > 1:  # as the network itself does, and so that what is flipped begins on its grid as well
+            lr = np.pad(lr, [*((0, rounded_up(size, self.grid) - size) for size in lr.shape[:2]), (0, 0)], "symmetric")
         if not self.self_ensemble:
             sr = self._forward(lr)
             progress(num_pixels)

@@ -33,36 +33,42 @@ class Span(NamedTuple):
         return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
 
 
-def tile_spans(size, tile_size, halo):
-    """Cuts an axis of `size` pixels into tiles.
+def tile_spans(size, tile_size, halo, grid=1):
+    """Cuts an axis of `size` pixels into tiles, which begin at multiples of `grid`; tile size and halo are such.
 
     Returns:
-        A list of `Span`: the window is `tile_size` long, or the whole axis where that is shorter; the part is at least
+        A list of `Span`: the window is `tile_size` long, or the whole axis where that is shorter (the last one is
+        shorter by less than `grid` where the axis is no multiple of it); the part is at least
         `halo` from an end that is not the axis's own. The parts cover the axis without overlap.
     """
     if size <= tile_size:
         return [Span(0, size, 0, size)]
     spans, first = [], 0
     while first < size:
-        start = min(max(first - halo, 0), size - tile_size)
-        end = start + tile_size
+        start = min(max(first - halo, 0), rounded_up(size - tile_size, grid))
+        end = min(start + tile_size, size)
         last = size if end == size else end - halo
         spans.append(Span(start, end, first, last))
         first = last
     return spans
 
 
-def tiles(shape, tile_size, halo):
+def rounded_up(size, grid):
+    """Returns the smallest multiple of `grid` that is at least `size`."""
+    return -(-size // grid) * grid
+
+
+def tiles(shape, tile_size, halo, grid=1):
     """Yields the `Span`s of rows and columns of every tile of an image (H, W, ...); None: the whole image is one.
 
     Where a new size is not compiled anew, tiles are no larger than needed for their number.
     """
     axes = []
     for size in shape[:2]:
-        axis_tile = tile_size or size
+        axis_tile = rounded_up(tile_size or size, grid)
         if size > axis_tile and keras.backend.backend() != "jax":
-            axis_tile = even_tile_size(size, axis_tile, halo)
-        axes.append(tile_spans(size, axis_tile, halo))
+            axis_tile = rounded_up(even_tile_size(size, axis_tile, halo), grid)
+        axes.append(tile_spans(size, axis_tile, halo, grid))
     for rows in axes[0]:
         for columns in axes[1]:
             yield rows, columns

@@ -17,7 +17,20 @@ from keras import layers
 
 import weights
 import weights.hdf5
-from model import ColourKeeping, PixelShuffle, SymmetricPadding, edsr, edsr_gen, sr_resnet, wdsr_a, wdsr_b
+from model import (
+    BilinearEnlarging,
+    ColourKeeping,
+    CropToImage,
+    PixelShuffle,
+    PixelUnshuffle,
+    SymmetricPadding,
+    edsr,
+    edsr_gen,
+    rrdb,
+    sr_resnet,
+    wdsr_a,
+    wdsr_b,
+)
 from super_resolution.reach import receptive_radius
 from tests.conftest import ROOT, to_numpy
 from tests.hostile_models import (
@@ -63,6 +76,8 @@ def every_class():
     x = layers.Multiply()([x, layers.Activation("sigmoid")(layers.Conv2D(1, 1)(x))])
     x = layers.Subtract()([x, layers.Rescaling(0.5, [0.1] * 24, trainable=False)(x)])
     sr = layers.Rescaling(0.1, -1)(PixelShuffle(2)(layers.Conv2D(12, 1, name="last")(x)))
+    coarse = layers.UpSampling2D(4)(layers.Conv2D(3, 1)(PixelUnshuffle(2)(lr)))
+    sr = layers.Add()([sr, CropToImage(2)([coarse, lr]), BilinearEnlarging(2)(lr)])
     return keras.Model(lr, ColourKeeping(2)([sr, lr]))
 
 
@@ -194,6 +209,28 @@ FAULTS = {
 def test_a_fault_of_the_configuration_is_one_line_that_names_it(sound, tmp_path, name):
     edit, cause = FAULTS[name]
     text = refusal(weights.load, with_config(sound, tmp_path / "odd.keras", edit))
+    assert text is not None
+    assert re.search(cause, text), text
+
+
+SHUFFLING_FAULTS = {
+    "no crop": (lambda config, _: (config["config"]["layers"].pop(), config["config"].update(
+        output_layers=["denormalize", 0, 0])), "is not cropped to the size of the image"),
+    "a crop to another scale": (lambda _, named: merge(named["crop"], "scale", 1), "not 1 times as large"),
+    "a coarser grid": (lambda _, named: merge(named["unshuffle"], "factor", 8), "2 or 4 was expected"),
+    "an enlargement by 99": (lambda _, named: merge(named["upsample_1_nearest"], "size", [99, 99]), "the size"),
+    "other interpolation": (
+        lambda _, named: merge(named["upsample_1_nearest"], "interpolation", "bilinear"), "nearest was expected"),
+    "a grid of features": (lambda _, named: named["unshuffle"]["inbound_nodes"][0]["args"][0]["config"].update(
+        keras_history=["upsample_1_nearest", 0, 0]), "does not stand before it"),
+}
+
+
+@pytest.mark.parametrize("name", SHUFFLING_FAULTS)
+def test_a_fault_of_a_network_that_works_at_a_lower_resolution_is_named(tmp_path, name):
+    edit, cause = SHUFFLING_FAULTS[name]
+    weights.save(rrdb(2, 4, 1, 2, unshuffle=2), tmp_path / "model.keras")
+    text = refusal(weights.load, with_config(tmp_path / "model.keras", tmp_path / "odd.keras", edit))
     assert text is not None
     assert re.search(cause, text), text
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from choices import SCALES
+from choices import MODEL_SCALES
 from errors import UserError
 from weights.layer_classes import CLASSES, Features, LayerClass, is_initializer, policy_name
 from weights.plain_json import shown
@@ -207,10 +207,12 @@ def _read_sources(name, row, nodes):
 
 
 def _check_result(path, features):
-    if features.channels != 3 or features.resolution not in SCALES or any(features.margin):
+    if features.channels != 3 or features.resolution not in MODEL_SCALES or any(features.margin):
         raise UserError(f"{path}: is no super-resolution network: it makes {features.channels} channels, "
-                        f"{features.resolution} times the size and {max(features.margin)} pixels more, not an RGB "
-                        "image of 2, 3, 4 or 8 times the size")
+                        f"{features.resolution:g} times the size and {max(features.margin)} pixels more, not an RGB "
+                        "image of 1, 2, 3, 4 or 8 times the size")
+    if features.multiple > 1:
+        raise UserError(f"{path}: is no super-resolution network: its output is not cropped to the size of the image")
 
 
 def _is_name(value):

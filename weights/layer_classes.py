@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from keras import layers
 
-from choices import SCALES
-from model import ColourKeeping, PixelShuffle, SymmetricPadding
+from choices import MODEL_SCALES
+from model import BilinearEnlarging, ColourKeeping, CropToImage, PixelShuffle, PixelUnshuffle, SymmetricPadding
 from weights.networks import MAX_EXPANDED
 from weights.plain_json import shown
 
 MAX_KERNEL, MAX_DILATION, MAX_PADDING = 31, 16, 32  # the networks have 9, 1 and 2
+FACTORS = tuple(scale for scale in MODEL_SCALES if scale > 1)
 MAX_SIGMA = 16  # pixels of a Gaussian
 MAX_NUMBER = 1e6  # of what pixels, at most 255, are multiplied with
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh")  # each looks at one number
@@ -30,11 +31,13 @@ class Features(NamedTuple):
         channels: number of channels.
         resolution: how many times finer than the image's it is.
         margin: by how many pixels, of this resolution, it is higher and wider than the image.
+        multiple: the image's size is rounded up to a multiple of this, in pixels of the image.
     """
 
     channels: int
-    resolution: int
+    resolution: float
     margin: tuple
+    multiple: int = 1
 
 
 class Check(NamedTuple):
@@ -118,7 +121,7 @@ def _rescaled(settings, inputs):
 def _merged(settings, inputs):
     if len(inputs) < 2:
         raise ValueError("takes one input, where two or more are needed")
-    if len({(features.resolution, features.margin) for features in inputs}) > 1:
+    if len({features[1:] for features in inputs}) > 1:
         raise ValueError("takes feature maps of different sizes")
     channels = {features.channels for features in inputs}
     if len(channels - {1}) > 1:
@@ -145,25 +148,46 @@ def _convolved(settings, inputs):
     if settings["padding"] == "valid":
         margin = tuple(size - (kernel - 1) * dilation for size, kernel, dilation in
                        zip(margin, settings["kernel_size"], settings["dilation_rate"], strict=True))
-    return Features(settings["filters"], features.resolution, margin)
+    return features._replace(channels=settings["filters"], margin=margin)
 
 
 def _shuffled(settings, inputs):
     (features,) = inputs
     factor = settings["factor"]
-    resolution = features.resolution * factor
     if features.channels % factor**2:
         raise ValueError(f"has the factor {factor}, to which {features.channels} channels cannot be shared out")
-    if resolution > max(SCALES):
-        raise ValueError(f"enlarges images {resolution} times: {max(SCALES)} times is the most")
-    return Features(features.channels // factor**2, resolution, tuple(size * factor for size in features.margin))
+    return _enlarged(features, factor)._replace(channels=features.channels // factor**2)
+
+
+def _enlarged(features, factor):
+    resolution = features.resolution * factor
+    if resolution > max(MODEL_SCALES):
+        raise ValueError(f"enlarges images {resolution:g} times: {max(MODEL_SCALES)} times is the most")
+    return features._replace(resolution=resolution, margin=tuple(size * factor for size in features.margin))
+
+
+def _unshuffled(settings, inputs):
+    (features,) = inputs
+    factor = settings["factor"]
+    if features[1:] != Features(3, 1, (0, 0))[1:] or features.channels * factor**2 > MAX_EXPANDED:
+        raise ValueError("takes something else than feature maps of the image's own size")
+    return Features(features.channels * factor**2, 1 / factor, (0, 0), factor)
+
+
+def _cropped(settings, inputs):
+    if len(inputs) != 2:
+        raise ValueError(f"takes {len(inputs)} inputs, where two are needed")
+    sr, lr = inputs
+    if sr.resolution != lr.resolution * settings["scale"] or any(sr.margin + lr.margin) or lr.multiple > 1:
+        raise ValueError(f"takes images of which one is not {settings['scale']} times as large as the other")
+    return sr._replace(multiple=1)
 
 
 def _with_colours(settings, inputs):
     if len(inputs) != 2 or {features.channels for features in inputs} != {3}:
         raise ValueError("takes other inputs than an image and its enlargement")
     sr, lr = inputs
-    if sr.resolution != lr.resolution * settings["scale"] or any(sr.margin) or any(lr.margin):
+    if sr.resolution != lr.resolution * settings["scale"] or any(sr.margin + lr.margin) or sr.multiple > 1:
         raise ValueError(f"takes images of which one is not {settings['scale']} times as large as the other")
     return sr
 
@@ -211,8 +235,19 @@ CLASSES = {
     "Dropout": LayerClass(layers.Dropout, DROPOUT, _same),
     "BatchNormalization": LayerClass(layers.BatchNormalization, NORMALIZATION, _same, _norm_weights,
                                      "batch_normalization", unused=("renorm_momentum",)),
-    "PixelShuffle": LayerClass(PixelShuffle, {"factor": whole(2, max(SCALES))}, _shuffled, package="super_resolution"),
-    "ColourKeeping": LayerClass(ColourKeeping, {"scale": one_of(*SCALES), "sigma": number(0.5, MAX_SIGMA)},
+    "UpSampling2D": LayerClass(
+        layers.UpSampling2D, {"size": one_of(*([factor, factor] for factor in FACTORS)),
+                              "data_format": one_of("channels_last"), "interpolation": one_of("nearest")},
+        lambda settings, inputs: _enlarged(*inputs, settings["size"][0])),
+    "PixelUnshuffle": LayerClass(PixelUnshuffle, {"factor": one_of(2, 4)}, _unshuffled, package="super_resolution"),
+    "CropToImage": LayerClass(CropToImage, {"scale": one_of(*MODEL_SCALES)}, _cropped, merges=True,
+                              package="super_resolution"),
+    "BilinearEnlarging": LayerClass(
+        BilinearEnlarging, {"factor": one_of(*FACTORS)},
+        lambda settings, inputs: _enlarged(*inputs, settings["factor"]), package="super_resolution"),
+    "PixelShuffle": LayerClass(PixelShuffle, {"factor": whole(2, max(MODEL_SCALES))}, _shuffled,
+                               package="super_resolution"),
+    "ColourKeeping": LayerClass(ColourKeeping, {"scale": one_of(*MODEL_SCALES), "sigma": number(0.5, MAX_SIGMA)},
                                 _with_colours, merges=True, package="super_resolution"),
     "SymmetricPadding": LayerClass(SymmetricPadding, {"padding": whole(0, MAX_PADDING)}, _padded,
                                    package="super_resolution"),

@@ -8,7 +8,7 @@ import h5py
 import keras
 import numpy as np
 
-from choices import SCALES
+from choices import MODEL_SCALES
 from errors import UserError
 from files import atomic_path
 from weights.archive import WEIGHTS, read_archive, read_folder
@@ -106,7 +106,7 @@ def build_checked(where, blueprint, arrays):
 
 
 def model_scale(model, path="the model"):
-    """Returns the factor (2, 3, 4 or 8) by which `model` enlarges images.
+    """Returns the factor (1, 2, 3, 4 or 8) by which `model` enlarges images.
 
     Raises:
         UserError: `model` is not a super-resolution network; `path` names it in the message.
@@ -117,9 +117,9 @@ def model_scale(model, path="the model"):
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: does not take RGB images of any size: {str(error).splitlines()[0]}") from error
     scale = shape[1] // size if len(shape) == 4 and shape[1] else 0
-    if tuple(shape) != (1, size * scale, size * scale, 3) or scale not in SCALES:
+    if tuple(shape) != (1, size * scale, size * scale, 3) or scale not in MODEL_SCALES:
         raise UserError(f"{path}: is no super-resolution network: it turns 1 x {size} x {size} x 3 into "
-                        f"{' x '.join(map(str, shape))}, not into an RGB image of 2, 3, 4 or 8 times the size")
+                        f"{' x '.join(map(str, shape))}, not into an RGB image of 1, 2, 3, 4 or 8 times the size")
     return scale
 
 
