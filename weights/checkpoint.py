@@ -11,8 +11,8 @@ from weights.pickles import Refused, StoredTensor
 from weights.plain_json import one_line, printable
 from weights.tensors import MAX_ELEMENTS, to_float32
 from weights.torch_files import Damaged, bfloat16_to_float32, read_torch
+from weights.unwrapping import find_state, unwrap_names
 
-STATE_KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model")  # where checkpoints keep the weights
 MAX_TENSORS = 20_000
 MAX_BYTES = 8 * MAX_ELEMENTS
 SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
@@ -23,7 +23,7 @@ def read_tensors(path):
     """Reads a state dict, or the one inside a checkpoint.
 
     Returns:
-        A dict of float32 arrays by parameter name, without a leading 'module.'.
+        A dict of float32 arrays by parameter name, without what `unwrapping` takes off; and notes for the user.
 
     Raises:
         UserError: the file is damaged, is refused, or holds no state dict.
@@ -32,8 +32,9 @@ def read_tensors(path):
     if size > MAX_BYTES:
         raise UserError(f"{path}: has {size:,} bytes: far more than such a network needs")
     read = _safe_tensors if path.suffix.lower() == ".safetensors" else _torch_tensors
+    notes = []
     try:
-        return _arrays(path, read(path, path.read_bytes()))
+        return _arrays(path, list(read(path, path.read_bytes(), notes)), notes), notes
     except Refused as error:
         raise UserError(f"{path}: holds other objects than tensors, which are not loaded since that can run code: "
                         f"{one_line(error)}") from error
@@ -42,17 +43,23 @@ def read_tensors(path):
                         f"{one_line(error)}") from error
 
 
-def _arrays(path, tensors):
+def _arrays(path, tensors, notes):
+    if len(tensors) > MAX_TENSORS:
+        raise UserError(f"{path}: claims {len(tensors):,} tensors: far more than such a network has")
+    short_names, found = unwrap_names([name for name, _, _ in tensors])
+    notes += found
     arrays, budget = {}, MAX_ELEMENTS
     for name, shape, array in tensors:
+        if name not in short_names:
+            continue
         budget -= math.prod(shape)
-        if budget < 0 or len(arrays) >= MAX_TENSORS:
+        if budget < 0:
             raise UserError(f"{path}: tensor {name} claims the shape {shape}: far more than such a network needs")
-        arrays[name.removeprefix("module.")] = to_float32(path, name, array())
+        arrays[short_names[name]] = to_float32(path, name, array())
     return arrays
 
 
-def _safe_tensors(path, content):
+def _safe_tensors(path, content, _):
     """Yields name, shape, and a function that returns the array, of each tensor of a .safetensors file."""
     try:
         found = deserialize(content)
@@ -69,13 +76,11 @@ def _safe_tensors(path, content):
         yield printable(name), shape, functools.partial(decode, numbers)
 
 
-def _torch_tensors(path, content):
-    """Yields what `_safe_tensors` does, of a .pt or .pth file."""
-    state, array_of = read_torch(content)
-    for key in STATE_KEYS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-            break
+def _torch_tensors(path, content, notes):
+    """Yields what `_safe_tensors` does, of a .pt or .pth file; adds to `notes` which of its networks that is."""
+    value, array_of = read_torch(content)
+    state, found = find_state(value)
+    notes += found
     if not isinstance(state, dict) or not state:
         raise UserError(f"{path}: holds no state dict, which is names and tensors")
     for name, tensor in state.items():

@@ -4,21 +4,21 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES
 from errors import UserError
+from weights.architectures import read_pytorch
 from weights.hdf5 import read_hdf5
 from weights.keras2 import read_keras2
 from weights.keras3 import build_model, is_model, is_weights, read_weights
 from weights.native import model_scale
 from weights.networks import build, check_fit, describe, read_sizes
-from weights.pytorch import read_pytorch
 
 OPTIONS = {"padding": "--padding", "tanh": "--tanh", "res_scaling": "--res-scaling"}
 DEFAULTS = {"padding": "same", "tanh": False, "res_scaling": 1}
 APPLICABLE = {"wdsr-a": ("padding", "res_scaling"), "wdsr-b": ("padding", "res_scaling"),
-              "edsr": ("tanh", "res_scaling"), "sr-resnet": ()}
+              "edsr": ("tanh", "res_scaling")}  # to the other networks none applies
 
 
 def load_foreign(path, padding=None, tanh=None, res_scaling=None):
-    """Loads a Keras 2 file or PyTorch's weights of WDSR, EDSR or SRResNet; no code in it is run.
+    """Loads weights from PyTorch, or a Keras file, of any network that is known here; no code in it is run.
 
     Args:
         path: a .safetensors, .pt, .pth, .h5 or .hdf5 file.
@@ -59,7 +59,7 @@ def _network(path, source, given):
     sizes = read_sizes(path, source)
     check_fit(path, source, sizes)
     notes = [f"{path}: {describe(sizes)}", *source.notes]
-    found = [f"{key.replace('_', ' ')} {source.settings[key]}" for key in APPLICABLE[source.kind]
+    found = [f"{key.replace('_', ' ')} {source.settings[key]}" for key in APPLICABLE.get(source.kind, ())
              if key in source.settings]
     if found:
         notes.append("read from its configuration: " + ", ".join(found))
@@ -73,7 +73,7 @@ def _network(path, source, given):
 
 def _settings(path, source, given):
     """Returns the settings of the network, and the texts of those that are only assumed."""
-    applicable = APPLICABLE[source.kind]
+    applicable = APPLICABLE.get(source.kind, ())
     for key in given:
         if key not in applicable:
             raise UserError(f"{path}: is a network of the kind {source.kind}, to which {OPTIONS[key]} does not apply")

@@ -4,13 +4,14 @@ import functools
 
 import numpy as np
 
-from choices import SCALES
+from choices import MODEL_SCALES, SCALES
 from errors import UserError
 from model import build_network
 
 MAX_FILTERS = 512  # between the blocks: twice those of the largest EDSR
 MAX_EXPANDED = 8192  # filters inside a block
 MAX_BLOCKS = 500
+UNSHUFFLED = {3: 1, 12: 2, 48: 4}  # channels that RRDB takes: the factor by which pixels were rearranged
 
 
 @functools.cache
@@ -20,12 +21,13 @@ def block_layers(kind):
     return tuple(name.removeprefix("block_1_") for name in _weighted_layers(network) if name.startswith("block_1_"))
 
 
-def layer_shapes(kind, scale, num_filters, num_res_blocks, expansion=1):
+def layer_shapes(kind, scale, num_filters, num_res_blocks, expansion=1, **others):
     """Returns the shapes of the weights of each layer, by name, as the network itself has them.
 
-    A network of one block is built, since all blocks are alike.
+    A network of one block is built, since all blocks are alike. `others` are further arguments of its builder.
     """
-    network = build_network(kind, scale, num_filters=num_filters, num_res_blocks=1, res_block_expansion=expansion)
+    network = build_network(kind, scale, num_filters=num_filters, num_res_blocks=1, res_block_expansion=expansion,
+                            **others)
     one_block = _weighted_layers(network)
     shapes = {}
     for name, layer_shapes in one_block.items():
@@ -43,25 +45,51 @@ def read_sizes(path, source):
     Raises:
         UserError: a tensor that says them is missing or impossible.
     """
-    layers = source.layers
     num_colours, num_filters = _kernel(path, source, "head").array.shape[2:]
     if num_colours == 1:
         raise UserError(f"{path}: is a network for images of 1 colour, grey: networks for RGB are supported")
-    expansion = 1
-    if source.kind.startswith("wdsr") and "block_1_expand" in layers:
-        kernel = _kernel(path, source, "block_1_expand")
-        expansion, rest = divmod(kernel.array.shape[-1], max(num_filters, 1))
-        if rest or not expansion:
-            raise UserError(f"{path}: tensor {kernel.name} has {kernel.array.shape[-1]} filters, which is no multiple "
-                            f"of the {num_filters} between the blocks")
-    if num_filters > MAX_FILTERS or num_filters * expansion > MAX_EXPANDED:
-        raise UserError(f"{path}: claims {num_filters} filters and an expansion of {expansion}: far more than such a "
-                        "network has")
-    num_res_blocks = len({name.split("_")[1] for name in layers if name.startswith("block_")})
+    num_res_blocks = len({name.split("_")[1] for name in source.layers if name.startswith("block_")})
     if num_res_blocks > MAX_BLOCKS:
         raise UserError(f"{path}: claims {num_res_blocks:,} blocks: far more than such a network has")
-    return {"kind": source.kind, "scale": _scale(path, source, num_filters), "num_filters": num_filters,
-            "num_res_blocks": num_res_blocks, "expansion": expansion}
+    if num_filters > MAX_FILTERS:
+        raise UserError(f"{path}: claims {num_filters} filters: far more than such a network has")
+    sizes = {"kind": source.kind, "num_filters": num_filters, "num_res_blocks": num_res_blocks, **source.sizes}
+    if source.kind == "rrdb":
+        return sizes | _rrdb_sizes(path, source)
+    return sizes | {"scale": _scale(path, source, num_filters)} | _expansion(path, source, num_filters)
+
+
+def _expansion(path, source, num_filters):
+    if not source.kind.startswith("wdsr"):
+        return {}
+    if "block_1_expand" not in source.layers:
+        return {"expansion": 1}
+    kernel = _kernel(path, source, "block_1_expand")
+    expansion, rest = divmod(kernel.array.shape[-1], max(num_filters, 1))
+    if rest or not expansion:
+        raise UserError(f"{path}: tensor {kernel.name} has {kernel.array.shape[-1]} filters, which is no multiple "
+                        f"of the {num_filters} between the blocks")
+    if num_filters * expansion > MAX_EXPANDED:
+        raise UserError(f"{path}: claims {num_filters} filters and an expansion of {expansion}: far more than such a "
+                        "network has")
+    return {"expansion": expansion}
+
+
+def _rrdb_sizes(path, source):
+    """Returns scale, growth and unshuffling: the steps of enlargement less the rearrangement of pixels at the start."""
+    kernel = _kernel(path, source, "head")
+    unshuffle = UNSHUFFLED.get(kernel.array.shape[2])
+    num_steps = sum(name.startswith("upsample_") for name in source.layers)
+    if unshuffle is None:
+        raise UserError(f"{path}: tensor {kernel.name} takes {kernel.array.shape[2]} channels: "
+                        f"{', '.join(map(str, UNSHUFFLED))} were expected, of an RGB image")
+    if num_steps > 5 or (scale := 2**num_steps // unshuffle) not in MODEL_SCALES:
+        raise UserError(f"{path}: has {num_steps} steps of enlargement after pixels are rearranged {unshuffle} x "
+                        f"{unshuffle}: only scales {', '.join(map(str, MODEL_SCALES))} are supported")
+    growth = _kernel(path, source, "block_1_rdb_1_conv_1").array.shape[-1]
+    if growth > MAX_FILTERS:
+        raise UserError(f"{path}: claims a growth of {growth}: far more than such a network has")
+    return {"scale": scale, "growth": growth, "unshuffle": unshuffle}
 
 
 def check_fit(path, source, sizes):
@@ -92,10 +120,10 @@ def check_fit(path, source, sizes):
 
 def build(source, sizes, padding, tanh, res_scaling):
     """Builds the network and gives it the tensors of `source`, which must fit."""
+    others = {key: value for key, value in sizes.items() if key not in ("kind", "scale", "expansion")}
     kind = "edsr-gen" if source.kind == "edsr" and tanh else source.kind
-    model = build_network(kind, sizes["scale"], num_filters=sizes["num_filters"],
-                          num_res_blocks=sizes["num_res_blocks"], res_block_expansion=sizes["expansion"],
-                          res_block_scaling=None if res_scaling == 1 else res_scaling, padding=padding)
+    model = build_network(kind, sizes["scale"], res_block_expansion=sizes.get("expansion", 1), padding=padding,
+                          res_block_scaling=None if res_scaling == 1 else res_scaling, **others)
     for name, tensors in source.layers.items():
         model.get_layer(name).set_weights([tensor.array for tensor in tensors])
     return model
@@ -104,10 +132,10 @@ def build(source, sizes, padding, tanh, res_scaling):
 def describe(sizes):
     """Returns what a network is, such as 'a wdsr-b x4 of 8 blocks, 32 filters and expansion 6'."""
     blocks = "1 block" if sizes["num_res_blocks"] == 1 else f"{sizes['num_res_blocks']} blocks"
-    article = "a" if sizes["kind"].startswith("wdsr") else "an"
-    expansion = f" and expansion {sizes['expansion']}" if sizes["kind"].startswith("wdsr") else ""
-    return (f"{article} {sizes['kind']} x{sizes['scale']} of {blocks}"
-            f"{',' if expansion else ' and'} {sizes['num_filters']} filters{expansion}")
+    article = "a" if sizes["kind"].startswith(("wdsr", "span")) else "an"
+    parts = [blocks, f"{sizes['num_filters']} filters",
+             *(f"{key} {sizes[key]}" for key in ("expansion", "growth") if key in sizes)]
+    return f"{article} {sizes['kind']} x{sizes['scale']} of {', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _weighted_layers(network):
@@ -128,10 +156,12 @@ def _kernel(path, source, name):
 def _scale(path, source, num_filters):
     if source.kind == "sr-resnet":
         return 4
-    if source.kind == "edsr" and "upsample_2" in source.layers:
+    if source.kind in ("edsr", "msr-resnet") and "upsample_2" in source.layers:
         return 8 if "upsample_3" in source.layers else 4
-    name, unit = ("upsample_1", num_filters) if source.kind == "edsr" else ("skip", 3)
-    allowed = {unit * scale**2: scale for scale in ((2, 3) if source.kind == "edsr" else SCALES)}
+    by_features = source.kind in ("edsr", "msr-resnet")
+    name = "upsample_1" if by_features else "skip" if source.kind.startswith("wdsr") else "tail"
+    scales = (2, 3) if by_features else SCALES if source.kind.startswith("wdsr") else MODEL_SCALES
+    allowed = {(num_filters if by_features else 3) * scale**2: scale for scale in scales}
     kernel = _kernel(path, source, name)
     if kernel.array.shape[-1] not in allowed:
         raise UserError(f"{path}: tensor {kernel.name} has {kernel.array.shape[-1]} filters, where a network of the "

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints of the official EDSR and WDSR: names, channel orders and normalizations become ours."""
+"""PyTorch's EDSR and WDSR: names, channel orders and normalizations become ours."""
 
 import re
 
@@ -6,28 +6,19 @@ import numpy as np
 
 from errors import UserError
 from model.common import DIV2K_RGB_MEAN
-from weights.checkpoint import read_tensors
-from weights.tensors import PYTORCH_AXES, Source, Tensor, fold_weight_norm, scaled, shuffle_order
+from weights.tensors import Source, scaled
+from weights.torch_layers import block_numbers, named_layers, renamed
 
 BLOCKS = {"edsr": {"0": "conv_1", "2": "conv_2"}, "wdsr-a": {"0": "expand", "2": "conv"},
           "wdsr-b": {"0": "expand", "2": "reduce", "3": "conv"}}
 EDSR_TAIL = {"head.0": "head", "tail.0.0": "upsample_1", "tail.0.2": "upsample_2", "tail.0.4": "upsample_3",
              "tail.1": "tail"}
-WEIGHT_NORM = {"weight_g": "gain", "weight_v": "direction", "parametrizations.weight.original0": "gain",
-               "parametrizations.weight.original1": "direction"}
 MEAN = np.array(DIV2K_RGB_MEAN)
 YCHFAN_MEAN = 0.5  # subtracted from RGB in [0, 1] by that code, whatever the colour
 
 
-def read_pytorch(path):
-    """Reads a checkpoint of the official PyTorch EDSR or WDSR, or of the later WDSR on RGB in [0, 1].
-
-    Raises:
-        UserError: names the file and the first tensor that does not fit.
-    """
-    tensors = _merged(path, read_tensors(path))
-    if "skip.0.weight" not in tensors:
-        return _edsr(path, tensors)
+def read_wdsr(path, tensors):
+    """Reads the official PyTorch WDSR, or the later one on RGB in [0, 1]; see `architectures.read_pytorch`."""
     block_b = any(re.fullmatch(r"body\.\d{1,4}\.body\.3\.weight", name) for name in tensors)
     kind = "wdsr-b" if block_b else "wdsr-a"
     if "head.0.weight" in tensors:
@@ -36,7 +27,22 @@ def read_pytorch(path):
     return _wdsr_01(path, kind, tensors)
 
 
-def _edsr(path, tensors):
+def read_basicsr_edsr(path, tensors):
+    """Reads BasicSR's EDSR, which is the official one under other names."""
+    count = len(block_numbers(tensors, r"body\.(\d{1,4})\.conv1\."))
+    rules = {"conv_first": "head.0", r"body\.(\d{1,4})\.conv1": "body.{0}.body.0",
+             r"body\.(\d{1,4})\.conv2": "body.{0}.body.2", "conv_after_body": f"body.{count}",
+             r"upsample\.(\d)": "tail.0.{0}", "conv_last": "tail.1"}
+    official = {}
+    for name, tensor in tensors.items():
+        module, _, role = name.rpartition(".")
+        official[f"{renamed(rules, module) or module}.{role}"] = tensor
+    source = read_edsr(path, official)
+    return source._replace(notes=["names and normalization: BasicSR's EDSR"])
+
+
+def read_edsr(path, tensors):
+    """Reads the official PyTorch EDSR."""
     notes = ["names and normalization: the official PyTorch EDSR"]
     shifts = {name: tensors.pop(name, None) for name in
               ("sub_mean.weight", "sub_mean.bias", "add_mean.weight", "add_mean.bias")}
@@ -98,63 +104,17 @@ def _wdsr_01(path, kind, tensors):
 
 def _layers(path, kind, tensors, outer, first_block=0):
     """Renames `tensors`, and orders the channels before each pixel shuffle as ours."""
-    numbers = [int(match[1]) for name in tensors if (match := re.match(r"body\.(\d{1,4})\.body\.", name))]
+    numbers = block_numbers(tensors, r"body\.(\d{1,4})\.body\.")
     if kind == "edsr":
         outer = outer | {f"body.{max(numbers, default=-1) + 1}": "body_end"}
-    layers = {}
-    for name, tensor in tensors.items():
-        module, _, role = name.rpartition(".")
-        ours = outer.get(module)
+
+    def rename(module):
         if match := re.fullmatch(r"body\.(\d{1,4})\.body\.(\d)", module):
             part = BLOCKS[kind].get(match[2])
-            ours = part and f"block_{int(match[1]) + 1 - first_block}_{part}"
-        if ours is None or role not in ("weight", "bias"):
-            raise UserError(f"{path}: tensor {name} of the shape {tensor.in_file(tensor.array.shape)} has no place in "
-                            f"a PyTorch network of the kind {kind}")
-        layers.setdefault(ours, {})[role] = tensor
-    for pair in layers.values():
-        if set(pair) != {"weight", "bias"}:
-            present = next(iter(pair.values()))
-            raise UserError(f"{path}: tensor {present.name} stands alone: a weight and a bias were expected")
-    return {ours: _ordered(kind, ours, [pair["weight"], pair["bias"]]) for ours, pair in layers.items()}
+            return part and f"block_{int(match[1]) + 1 - first_block}_{part}"
+        return outer.get(module)
 
-
-def _ordered(kind, ours, pair):
-    """Reorders the channels of a [kernel, bias] that a pixel shuffle follows."""
-    if ours.startswith("upsample"):
-        num_colours = pair[0].array.shape[2] if pair[0].array.ndim == 4 else 1
-    elif kind != "edsr" and ours in ("tail", "skip"):
-        num_colours = 3
-    else:
-        return pair
-    return [tensor._replace(array=shuffle_order(tensor.array, num_colours)) for tensor in pair]
-
-
-def _merged(path, arrays):
-    """Returns tensors in Keras' layout, with the two parts of each normalized weight folded into one kernel."""
-    tensors, parts = {}, {}
-    for name, array in arrays.items():
-        module, role = next(((name[:-len(end) - 1], role) for end, role in WEIGHT_NORM.items()
-                             if name.endswith(f".{end}")), (None, None))
-        if role:
-            parts.setdefault(module, {})[role] = (name, array)
-            tensors.setdefault(f"{module}.weight", None)  # keeps the order
-        else:
-            tensors[name] = _to_keras(name, array)
-    for module, pair in parts.items():
-        name, first = next(iter(pair.values()))
-        if len(pair) != 2 or pair["direction"][1].ndim != 4 or pair["gain"][1].size != pair["direction"][1].shape[0]:
-            raise UserError(f"{path}: tensor {name} of the shape {first.shape} is no part of a normalized weight with "
-                            "a gain for each filter")
-        direction = _to_keras(*pair["direction"])
-        tensors[f"{module}.weight"] = direction._replace(array=fold_weight_norm(direction.array, pair["gain"][1]))
-    return tensors
-
-
-def _to_keras(name, array):
-    if array.ndim != 4:
-        return Tensor(name, array)
-    return Tensor(name, np.ascontiguousarray(array.transpose(2, 3, 1, 0)), PYTORCH_AXES)
+    return named_layers(path, kind, tensors, rename)
 
 
 def _source(kind, layers, notes):

@@ -29,6 +29,7 @@ class Source(NamedTuple):
     layers: dict  # name of our layer -> list of Tensor in the order of its weights
     settings: dict  # those of 'padding', 'tanh', 'res_scaling' that the file says
     notes: list
+    sizes: dict = {}  # further arguments of the network's builder that no shape says
 
 
 def to_float32(path, name, array):

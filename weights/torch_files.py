@@ -5,6 +5,7 @@ import functools
 import io
 import re
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -13,10 +14,12 @@ from weights.pickles import ERRORS, TYPES, Refused, read_pickle
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older format
 VERSION = 1001  # the second
 MAX_DIRECTORY = 2**22  # bytes of an archive's table of contents: of 20,000 tensors
+# How much more than the file the parts may be. PyTorch compresses nothing, but people do.
+METHODS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 20}
 END = b"PK\5\6"  # and 18 bytes, at the end of an archive
 LARGE_END = b"PK\6\6"  # 56 bytes, and 20 more that say where it is, before it
 # What zipfile raises on damaged archives; RuntimeError on encrypted ones.
-ZIP_ERRORS = (*ERRORS, zipfile.BadZipFile, EOFError, RuntimeError, OSError)
+ZIP_ERRORS = (*ERRORS, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 
 
 class Damaged(Exception):
@@ -88,10 +91,12 @@ def _read_archive(content):
     entries = {entry.filename: entry for entry in archive.infolist()}
     if len(entries) != len(archive.infolist()):
         raise ValueError("its archive holds a part twice")
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-        raise ValueError("its archive is compressed, which PyTorch never does: not unpacked")
-    if sum(entry.file_size for entry in entries.values()) > len(content):
-        raise ValueError("its archive claims more than the file holds")
+    if any(entry.compress_type not in METHODS for entry in entries.values()):
+        raise ValueError("its archive is compressed by a method that is not unpacked")
+    for method, ratio in METHODS.items():
+        size = sum(entry.file_size for entry in entries.values() if entry.compress_type == method)
+        if size > ratio * len(content):
+            raise ValueError(f"its archive claims {size:,} bytes, more than the file holds")
     folders = [name.removesuffix("data.pkl") for name in entries if re.fullmatch(r"[^/]{1,500}/data\.pkl", name)]
     if len(folders) != 1:
         raise ValueError("its archive has no data.pkl, as PyTorch's have")
