@@ -1,4 +1,4 @@
-"""Trains WDSR, EDSR or SRResNet with a pixel-wise loss.
+"""Trains WDSR, EDSR, SRResNet or SPAN with a pixel-wise loss.
 
     python train.py --dataset ./DIV2K_BIN --outdir ./output --profile wdsr-a-8 --scale 2
 
@@ -35,7 +35,7 @@ from command_line import (
     typed_options,
 )
 
-# EDSR paper, section 4.2, and WDSR paper, section 4; SRResNet: SRGAN paper, section 3.2.
+# EDSR paper, section 4.2, and WDSR paper, section 4; SRResNet: SRGAN paper, section 3.2; SPAN paper, section 4.1.
 WDSR_A = {"model": "wdsr-a", "num_filters": 32, "res_expansion": 4, "weightnorm": True, "learning_rate": 1e-3,
           "loss": "mae"}
 WDSR_B = {**WDSR_A, "model": "wdsr-b", "res_expansion": 6}
@@ -53,6 +53,8 @@ PROFILES = {
     "edsr": {**EDSR, "num_filters": 256, "num_res_blocks": 32, "res_scaling": 0.1},
     "edsr-gen": {**EDSR, "model": "edsr-gen", "num_res_blocks": 8, "loss": "mse"},
     "sr-resnet": {**EDSR, "model": "sr-resnet", "num_res_blocks": 16, "loss": "mse", "scale": 4},
+    # 28 filters as in the challenges on efficient super-resolution, whose baseline it is; the paper has 48.
+    "span-28": {**EDSR, "model": "span", "num_filters": 28, "num_res_blocks": 6, "learning_rate": 5e-4},
 }
 
 RESUMABLE = (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch", "early_stopping")

@@ -5,14 +5,19 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+import demo
+import evaluate
+import train
 import weights
+from imaging.photos import read_photo
 from model import BilinearEnlarging, PixelShuffle, PixelUnshuffle, msr_resnet, rrdb, span, srvgg
 from super_resolution import SuperResolver
 from super_resolution.precision import mixed_bfloat16
 from super_resolution.reach import grid, receptive_radius
 from super_resolution.tiles import rounded_up, tile_spans
-from tests.conftest import make_photo, to_numpy
+from tests.conftest import make_photo, save_photo, to_numpy
 
 NETWORKS = {
     "rrdb x8": lambda: rrdb(8, 4, 1, 2),
@@ -117,3 +122,48 @@ def test_a_scale_that_a_network_cannot_have_is_refused():
     for build in (lambda: rrdb(3), lambda: rrdb(4, unshuffle=3), lambda: msr_resnet(8)):
         with pytest.raises(ValueError, match="is not supported"):
             build()
+
+
+def test_the_profile_of_span_is_the_network_of_the_challenges_and_trains():
+    args = train.parse_args(["--profile", "span-28", "--scale", "4"])
+    assert (args.model, args.num_filters, args.num_res_blocks, args.learning_rate) == ("span", 28, 6, 5e-4)
+    args.num_filters, args.num_res_blocks = 4, 1
+    model, network, _ = train.build(args)
+    model.set_weights(network.get_weights())
+    lr, hr = (np.stack([make_photo(size, size, seed) for seed in range(2)]).astype("float32") for size in (8, 32))
+    before = network.evaluate(lr, hr, verbose=0)[0]
+    for _ in range(3):
+        network.train_on_batch(lr, hr)
+    assert network.evaluate(lr, hr, verbose=0)[0] < before
+
+
+def identity(path, scale):
+    """Writes the weights of a Compact network that repeats pixels, and returns the path."""
+    save_file({"body.0.weight": np.zeros((4, 3, 3, 3), "f4"), "body.0.bias": np.zeros(4, "f4"),
+               "body.1.weight": np.zeros(4, "f4"), "body.2.weight": np.zeros((3 * scale**2, 4, 3, 3), "f4"),
+               "body.2.bias": np.zeros(3 * scale**2, "f4")}, path)
+    return path
+
+
+@pytest.mark.parametrize("scale", [1, 8])
+def test_scales_1_and_8_go_through_demo_and_evaluate(run_main, tmp_path, scale):
+    model = identity(tmp_path / "model.safetensors", scale)
+    photos = {"a": make_photo(24, 17), "b": make_photo(24, 17).astype(np.uint16)[..., 0] * 257}
+    for name, photo in photos.items():
+        save_photo(tmp_path / "in" / f"{name}.png", photo)
+    code, out, _ = run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--tile-size", 10,
+                            "--scale", scale)
+    assert code == 0
+    assert f"an srvgg x{scale} of 0 blocks and 4 filters" in out
+    for name, photo in photos.items():
+        expected = np.repeat(np.repeat(photo, scale, 0), scale, 1)
+        sr = read_photo(tmp_path / "out" / f"{name}-sr.png").pixels.squeeze()
+        assert sr.dtype == photo.dtype
+        assert np.abs(sr.astype(int) - expected).max() <= 1
+    code, out, _ = run_main(demo, "-i", tmp_path / "in" / "a.png", "-o", tmp_path / "half", "--model", model,
+                            "--outscale", 0.5)
+    assert (code, read_photo(tmp_path / "half" / "a-sr.png").pixels.shape) == (0, (12, 8, 3))
+    save_photo(tmp_path / "hr" / "c.png", make_photo(40, 32))
+    code, out, _ = run_main(evaluate, "--images", tmp_path / "hr", "-i", model, "--scale", scale, "--bicubic")
+    assert code == 0
+    assert f"x{scale}" in out
