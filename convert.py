@@ -8,6 +8,7 @@
     python convert.py -i ./photos ./more-photos -o ./PHOTOS_BIN dataset
     python convert.py dataset -i ./sharp --lr-images ./camera --scales 4 -o ./PAIRS_BIN
     python convert.py -i ./wdsr-b-32-x4.h5 -o ./wdsr-b-32-x4.keras weights
+    python convert.py weights -i ./span.keras -o ./span.safetensors
     python convert.py mix -i ./smooth.keras ./textured.keras --weight 0.7 -o ./between.keras
     python convert.py colours -i ./generator-epoch-150.keras -o ./generator.keras
     python convert.py float16 -i ./epoch-300.keras -o ./small.keras
@@ -18,11 +19,11 @@ MATLAB's imresize makes them. photo, photo2: low-resolution images with mild or 
 --seed and the image's name. jpeg: every image becomes a JPEG. dataset: folders of photos become a whole data set, with
 bicubic low-resolution images, or with your own (--lr-images). A photo's name and --seed decide whether it is for
 validation, so that it stays what it is when others come.
-What is there is made again only where its source has another size or time than it had. weights: a Keras 2 file (.h5)
-or weights from PyTorch (.safetensors, .pt, .pth) of WDSR, EDSR or SRResNet become a model for evaluate.py and demo.py;
-nothing in the file is executed. mix: a model between two of the same network. colours: a GAN's generator gets the
-colours of its input, where adversarial training has shifted them. float16: a model file of less than half the size,
-which is loaded in float32.
+What is there is made again only where its source has another size or time than it had. weights: other people's weights,
+from PyTorch (.safetensors, .pt, .pth) or Keras (.h5), become a model for evaluate.py and demo.py; nothing in the file
+is executed. With a .safetensors file as --outdir, a model becomes weights for PyTorch. mix: a model between two of the
+same network. colours: a GAN's generator gets the colours of its input, where adversarial training has shifted them.
+float16: a model file of less than half the size, which is loaded in float32.
 """
 
 import argparse
@@ -76,7 +77,8 @@ def parser():
                    help="folder of images, searched with its subfolders; dataset takes several; weights, colours and "
                         "float16 take a model's file or the name of a shipped one, mix two")
     p.add_argument("-o", "--outdir", type=Path, required=True, metavar="PATH",
-                   help="folder to write to; weights, mix, colours, float16: a .keras file")
+                   help="folder to write to; weights, mix, colours, float16: a .keras file; weights also "
+                        ".safetensors, for PyTorch")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import weights
+from model import msr_resnet, rrdb, span, srvgg
 from tests.conftest import to_numpy
 
 torch = pytest.importorskip("torch")
@@ -252,3 +254,27 @@ def test_esrgan_under_its_older_names_gives_its_output(tmp_path, steps, style):
     ours, theirs, notes = outputs(network, tmp_path / "model.pth", state)
     assert ours == pytest.approx(theirs, abs=TOLERANCE)
     assert f"an rrdb x{2**steps} of 2 blocks, 5 filters and growth 3" in notes[0]
+
+
+BACK = {
+    "rrdb": (lambda: rrdb(2, 5, 2, 3, unshuffle=2), lambda: RRDBNet(unshuffle=2)),
+    "srvgg": (lambda: srvgg(3, 6, 2), lambda: SRVGG(3)),
+    "span": (lambda: span(2, 6, 6), lambda: SPAN(2)),
+    "msr-resnet": (lambda: msr_resnet(4, 6, 2), lambda: MSRResNet(4)),
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_what_is_written_for_pytorch_is_taken_by_its_networks_with_the_same_output(tmp_path, name):
+    build, network = BACK[name]
+    model, rng = build(), np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.1, array.shape) for array in model.get_weights()])
+    weights.save(model, tmp_path / "model.keras")
+    weights.convert(tmp_path / "model.keras", tmp_path / "model.safetensors")
+    theirs = network()
+    theirs.load_state_dict({key: torch.from_numpy(array) for key, array in
+                            load_file(tmp_path / "model.safetensors").items()}, strict=True)
+    lr = rng.integers(0, 256, (1, 11, 7, 3)).astype("float32")
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(lr.transpose(0, 3, 1, 2)) / 255).numpy().transpose(0, 2, 3, 1) * 255
+    assert to_numpy(model(lr)) == pytest.approx(expected, rel=1e-5, abs=TOLERANCE)

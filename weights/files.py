@@ -4,7 +4,8 @@ from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES
 from errors import UserError
-from weights.foreign import load_foreign
+from weights.export import write_pytorch
+from weights.foreign import OPTIONS, load_foreign
 from weights.native import load_native, save
 
 
@@ -23,15 +24,24 @@ def load(path):
 
 
 def convert(path, target, **settings):
-    """Writes other people's weights as a .keras file, and prints the notes.
+    """Writes other people's weights as a .keras file, or a model as a .safetensors file for PyTorch; prints the notes.
 
     `settings` are those of `load_foreign`.
 
     Raises:
-        UserError: `target` is no .keras file, or `path` cannot be loaded.
+        UserError: `target` is no such file, or `path` cannot be loaded or has no code in PyTorch.
     """
-    if target.suffix != ".keras":
-        raise UserError(f"{target}: give a file to write that ends in .keras")
-    model, notes = load_foreign(path, **settings)
-    save(model, target)
+    if target.suffix not in (".keras", ".safetensors"):
+        raise UserError(f"{target}: give a file to write that ends in .keras, or in .safetensors (for PyTorch)")
+    if Path(path).suffix == ".keras" and target.suffix == ".safetensors":
+        model, notes = load_native(path), []
+        for key, value in settings.items():
+            if value is not None:
+                raise UserError(f"{path}: is a whole model, which says itself what {OPTIONS[key]} would")
+    else:
+        model, notes = load_foreign(path, **settings)
+    if target.suffix == ".safetensors":
+        notes += write_pytorch(path, model, target)
+    else:
+        save(model, target)
     print("\n".join([*notes, f"written: {target}"]))

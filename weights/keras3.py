@@ -1,5 +1,6 @@
 """Files of Keras 3 beside .keras: whole models (.h5), and weights alone (.weights.h5), of this suite's networks."""
 
+import functools
 import re
 
 from errors import UserError
@@ -46,11 +47,21 @@ def read_weights(path, layers):
         UserError: the names are those of no network.
     """
     named = {name: list(tensors.values()) for name, tensors in layers}
-    for kind in NETWORKS:
-        if _pattern(layer_shapes(kind, 4, 5, 1)) == _pattern(named):
-            return Source(kind, named, {"padding": "symmetric"} if kind.startswith("wdsr") else {},
-                          ["names: those of this suite's networks"])
-    raise UserError(f"{path}: its layers ({', '.join(list(named)[:5])}, ...) are those of no network of this suite")
+    kind = kind_of(named)
+    if kind is None:
+        raise UserError(f"{path}: its layers ({', '.join(list(named)[:5])}, ...) are those of no network of this suite")
+    return Source(kind, named, {"padding": "symmetric"} if kind.startswith("wdsr") else {},
+                  ["names: those of this suite's networks"])
+
+
+def kind_of(names):
+    """Returns the kind of the network whose layers with weights have these names, or None."""
+    return next((kind for kind in NETWORKS if _pattern_of(kind) == _pattern(names)), None)
+
+
+@functools.cache
+def _pattern_of(kind):
+    return _pattern(layer_shapes(kind, 4, 5, 1))
 
 
 def _pattern(names):

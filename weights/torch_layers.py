@@ -97,13 +97,17 @@ def _prelu(tensor):
     return tensor._replace(array=array.reshape(1, 1, -1) if array.ndim == 1 else array)
 
 
+def shuffled_colours(kind, ours, kernel):
+    """Returns how many channels a pixel shuffle leaves of what a layer of ours makes; 0 where none follows it."""
+    if kind in FEATURE_SHUFFLES and ours.startswith("upsample"):
+        return kernel.shape[2] if kernel.ndim == 4 else 1
+    return 3 if ours in COLOUR_SHUFFLES.get(kind, ()) else 0
+
+
 def _ordered(kind, ours, pair):
     """Reorders the channels of a [kernel, bias] that a pixel shuffle follows."""
-    if kind in FEATURE_SHUFFLES and ours.startswith("upsample"):
-        num_colours = pair[0].array.shape[2] if pair[0].array.ndim == 4 else 1
-    elif ours in COLOUR_SHUFFLES.get(kind, ()):
-        num_colours = 3
-    else:
+    num_colours = shuffled_colours(kind, ours, pair[0].array)
+    if not num_colours:
         return pair
     return [tensor._replace(array=shuffle_order(tensor.array, num_colours)) for tensor in pair]
 
