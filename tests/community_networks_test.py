@@ -29,6 +29,7 @@ NETWORKS = {
     "span x1": lambda: span(1, 4, 1, subtract_mean=False),
     "msr-resnet x3": lambda: msr_resnet(3, 4, 1),
 }
+QUICK = ("rrdb x2, unshuffled", "srvgg x3", "span x1", "msr-resnet x3")
 
 
 def randomized(name):
@@ -39,7 +40,8 @@ def randomized(name):
     return model
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+                                        for name in NETWORKS])
 def network(request):
     return randomized(request.param)
 

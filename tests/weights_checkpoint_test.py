@@ -72,7 +72,7 @@ def test_bfloat16_is_the_upper_half_of_a_float32(tmp_path):
     ('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}', "may be damaged"),
     ('{"a":{"dtype":"F32","shape":[99999999999,99999999999],"data_offsets":[0,4]}}', "may be damaged"),
     ('{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}', "numbers of the type F8_E4M3"),
-    ("[" * 9999, "may be damaged"), ("", "may be damaged"),
+    ("[" * 9999, "may be damaged"), ("", "may be damaged"), (" " * 2**22 + "{}", "far more than such a network has"),
 ])
 def test_a_safetensors_file_that_claims_what_it_does_not_hold_is_refused(tmp_path, header, cause):
     assert cause in refusal(read_tensors, safe_file(tmp_path / "a.safetensors", header, bytes(4)))

@@ -14,6 +14,7 @@ from weights.torch_files import Damaged, bfloat16_to_float32, read_torch
 from weights.unwrapping import find_state, unwrap_names
 
 MAX_TENSORS = 20_000
+MAX_HEADER = 2**22  # bytes of a .safetensors file that say what its tensors are
 MAX_BYTES = 8 * MAX_ELEMENTS
 SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
               "I8": "i1", "U8": "u1", "BOOL": "?"}
@@ -61,6 +62,9 @@ def _arrays(path, tensors, notes):
 
 def _safe_tensors(path, content, _):
     """Yields name, shape, and a function that returns the array, of each tensor of a .safetensors file."""
+    if (size := int.from_bytes(content[:8], "little")) > MAX_HEADER:
+        raise UserError(f"{path}: claims {size:,} bytes of names and shapes, far more than such a network has: it may "
+                        "be damaged")
     try:
         found = deserialize(content)
     except SafetensorError as error:

@@ -33,7 +33,7 @@ def convert(path, target, **settings):
     """
     if target.suffix not in (".keras", ".safetensors"):
         raise UserError(f"{target}: give a file to write that ends in .keras, or in .safetensors (for PyTorch)")
-    if Path(path).suffix == ".keras" and target.suffix == ".safetensors":
+    if Path(path).suffix.lower() not in FOREIGN_SUFFIXES and target.suffix == ".safetensors":
         model, notes = load_native(path), []
         for key, value in settings.items():
             if value is not None:
