@@ -8,7 +8,7 @@ from errors import UserError
 from super_resolution.forward import cut_network, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
 from super_resolution.reach import grid, split_tail
-from super_resolution.tiles import check_tile_size, largest_tile, rounded_up, tiles
+from super_resolution.tiles import check_tile_size, fitting_tile, largest_tile, rounded_up, tiles, useful_halo
 from weights import model_scale
 
 JAX_TILE = 192  # LR pixels, at least
@@ -19,8 +19,9 @@ class SuperResolver:
     """Applies a network to images of any size, whole or in tiles; the result is the same.
 
     Tiles are windows that slide inside the image and overlap by the halo, the reach of the network, so that what is
-    taken from each is what the whole image would give. TensorFlow compiles the network once. JAX compiles it for each
-    size of its input, and therefore always works in tiles; images smaller than a tile are compiled once for each size.
+    taken from each is what the whole image would give, or nearly so where that reach is far (see `tiles.NEAR`).
+    TensorFlow compiles the network once. JAX compiles it for each size of its input, and therefore always works in
+    tiles; images smaller than a tile are compiled once for each size.
     A network with layers whose reach is not known gets whole images.
 
     Args:
@@ -43,7 +44,7 @@ class SuperResolver:
         if tile_size or memory or keras.backend.backend() == "jax":
             stages = self._stages()
         if stages:
-            self.halo = rounded_up(stages[0].halo, self.grid)
+            self.halo = rounded_up(useful_halo(stages[0].halo, tile_size or self._limit(memory, stages)), self.grid)
             self.tile_size = tile_size or self._default_tile_size(memory, stages)
             check_tile_size(self.tile_size, self.halo, model.name)
         if memory and len(stages) == 2:
@@ -154,6 +155,10 @@ class SuperResolver:
             if self.tile_size:
                 raise
             return []  # a reach that is not known: whole images
+
+    def _limit(self, memory, stages):
+        """Returns how large tiles may be: for the memory, and for JAX to compile them."""
+        return fitting_tile(memory, stages[0].pixel_bytes) if memory else 4 * JAX_TILE
 
     def _default_tile_size(self, memory, stages):
         if not memory:

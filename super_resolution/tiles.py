@@ -12,6 +12,12 @@ MEMORY = 768  # MiB for a network's layers
 MEMORY_OF_WEIGHTS = 16  # times the size of the weights, where that is more: see `default_memory`
 
 
+# LR pixels. Of a network that looks twice as far and more, what is beyond hardly counts (Real-ESRGAN's tiles overlap by
+# 10): it is left out where tiles with all of the halo would be too large. RRDB with 23 blocks looks 349 pixels far, and
+# its exact tiles would take 8 GB.
+NEAR = 64
+
+
 class Span(NamedTuple):
     """A tile along one axis: its window [start, end), and the part [first, last) that is taken from it."""
 
@@ -80,15 +86,26 @@ def even_tile_size(size, tile_size, halo):
     return math.ceil((size - 2 * halo) / num_tiles) + 2 * halo
 
 
+def useful_halo(halo, largest):
+    """Returns the halo of tiles that may be `largest` LR pixels wide, None where nothing limits them: that of the
+    network, or `NEAR` where it is far more and too much for such tiles."""
+    return NEAR if halo > 2 * NEAR and largest is not None and largest <= 2 * halo else halo
+
+
 def check_tile_size(tile_size, halo, name):
     """Raises a `UserError` where a tile of the network `name` would consist of halo alone."""
     if tile_size <= 2 * halo:
         raise UserError(f"tile size {tile_size} is too small for {name}: more than {2 * halo} pixels are needed")
 
 
+def fitting_tile(memory, pixel_bytes):
+    """Returns the size of the tiles for which `memory` MiB are enough."""
+    return int((memory * 2**20 / (COPIES * pixel_bytes))**0.5)
+
+
 def largest_tile(memory, pixel_bytes, halo):
     """Returns the size of the tiles for `memory` MiB, but not one that is too small to be worth its halo."""
-    return max(int((memory * 2**20 / (COPIES * pixel_bytes))**0.5), 4 * halo)
+    return max(fitting_tile(memory, pixel_bytes), 4 * halo)
 
 
 def default_memory(model):

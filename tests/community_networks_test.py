@@ -11,9 +11,10 @@ import demo
 import evaluate
 import train
 import weights
+from errors import UserError
 from imaging.photos import read_photo
 from model import BilinearEnlarging, PixelShuffle, PixelUnshuffle, msr_resnet, rrdb, span, srvgg
-from super_resolution import SuperResolver
+from super_resolution import SuperResolver, tiles
 from super_resolution.precision import mixed_bfloat16
 from super_resolution.reach import grid, receptive_radius
 from super_resolution.tiles import rounded_up, tile_spans
@@ -69,11 +70,25 @@ def test_a_saved_network_is_loaded_as_data_with_the_same_output(network, tmp_pat
 
 def test_tiles_give_what_the_whole_image_gives(network):
     reach = rounded_up(receptive_radius(network), grid(network))
-    for self_ensemble in ((False, True) if grid(network) > 1 else (False,)):
-        lr = make_photo(2 * reach + 11, 5)
-        whole, tiled = (SuperResolver(network, tile_size=tile_size, self_ensemble=self_ensemble)
-                        for tile_size in (None, 2 * reach + 3))
-        assert tiled(lr) == pytest.approx(whole(lr), abs=1e-3)
+    lr, self_ensemble = make_photo(2 * reach + 11, 5), grid(network) > 1  # what is flipped must be on the grid as well
+    whole, tiled = (SuperResolver(network, tile_size=tile_size, self_ensemble=self_ensemble)
+                    for tile_size in (None, 2 * reach + 3))
+    assert tiled(lr) == pytest.approx(whole(lr), abs=1e-3)
+
+
+def test_a_network_that_looks_very_far_is_applied_in_tiles_that_are_not_as_large(monkeypatch):
+    monkeypatch.setattr(tiles, "NEAR", 6)
+    network = rrdb(1, 4, 1, 2)
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(0, 0.1, array.shape) for array in network.get_weights()])
+    assert receptive_radius(network) > 12
+    whole, tiled, exact = (SuperResolver(network, tile_size=size) for size in (None, 20, 60))
+    assert (tiled.halo, exact.halo) == (6, receptive_radius(network))
+    lr = make_photo(47, 33)
+    assert tiled(lr) == pytest.approx(whole(lr), abs=0.5)
+    assert SuperResolver(network, memory=1e-3).tile_size == 24
+    with pytest.raises(UserError, match="tile size 12 is too small for rrdb: more than 12 pixels are needed"):
+        SuperResolver(network, tile_size=12)
 
 
 def test_no_pixel_beyond_the_reach_matters(network):
