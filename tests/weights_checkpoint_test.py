@@ -113,8 +113,10 @@ def state(*values):
     return b"\x80\2}(" + b"".join(text(f"{i}.weight") + value for i, value in enumerate(values)) + b"u."
 
 
-def test_the_small_pickles_of_these_tests_are_sound(tmp_path):
-    path = archive(tmp_path / "a.pt", state(tensor(6, 1, (2, 2), (2, 1))), [("0", np.arange(6, dtype="<f4").tobytes())])
+@pytest.mark.parametrize("module", ["torch", "torch.cuda"])  # the second is that of old files from a GPU
+def test_the_small_pickles_of_these_tests_are_sound(tmp_path, module):
+    content = state(tensor(6, 1, (2, 2), (2, 1))).replace(b"ctorch\nFloat", f"c{module}\nFloat".encode())
+    path = archive(tmp_path / "a.pt", content, [("0", np.arange(6, dtype="<f4").tobytes())])
     assert read_tensors(path)[0]["0.weight"].tolist() == [[1, 2], [3, 4]]
 
 

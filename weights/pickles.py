@@ -136,7 +136,7 @@ class _Machine:
         kind, type_name, key, _, count, *rest = _expect(self.pop(), tuple)
         if kind != "storage" or any(part is not None for part in rest):
             raise Refused("a storage that is a part of another")
-        name = _expect(type_name, Name).name.removeprefix("torch ")
+        name = _expect(type_name, Name).name.split(" ")[1]
         if TYPES[name] != TYPES[self.types.setdefault(_expect(key, str), name)]:
             raise ValueError(f"its storage {key} has two types")
         self.push(Storage(key, name, _count(count)))
@@ -179,7 +179,8 @@ CALLS = {
     "torch Size": lambda shape: tuple(_expect(shape, list, tuple)),
     "torch device": lambda *_: Object(),
 }
-VALUES = {f"torch {name}" for name in (*TYPES, "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16",
+VALUES = {f"torch.cuda {name}" for name in TYPES}  # of old files, whatever the device
+VALUES |= {f"torch {name}" for name in (*TYPES, "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16",
                                        "int8", "uint8", "bool", "strided", "contiguous_format")}
 STEPS = {
     "PROTO": lambda machine, _: None,
