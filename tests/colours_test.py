@@ -15,7 +15,7 @@ from imaging.colour import shown
 from imaging.encodings import D65, PRIMARIES, SRGB
 from imaging.photos import Photo, read_photo, write_photo
 from imaging.profiles import matrix_profile
-from super_resolution.batch import Job
+from super_resolution.jobs import Job
 from tests.odd_file_makers import HEIGHT, WIDTH, avif, photo, pixels, png, png16, profile
 
 P3 = matrix_profile("P3", PRIMARIES[12])

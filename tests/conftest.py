@@ -8,6 +8,8 @@ from pathlib import Path
 os.environ["KERAS_BACKEND"] = os.environ.get("SR_TEST_BACKEND", "tensorflow")
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is one such process for each core
+    os.environ.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"))
 
 import numpy as np
 import pytest

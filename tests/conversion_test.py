@@ -384,11 +384,10 @@ def assert_whole(outdir):
         assert np.load(path).ndim == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "times", "code"), [
-    (signal.SIGINT, 3, 130),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in (
-        (signal.SIGTERM, 1, 143), (signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 3, 143),
-        (signal.SIGHUP, 1, 129)))])
+    (signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGINT, 3, 130), (signal.SIGTERM, 1, 143),
+    (signal.SIGTERM, 3, 143), (signal.SIGHUP, 1, 129)])
 def test_a_signal_ends_a_conversion_at_once_and_it_can_be_gone_on_with(run_main, many, tmp_path, number, times, code):
     started = start_dataset(many, tmp_path / "bin")
     started.signal_group(number, times)

@@ -301,6 +301,7 @@ def test_the_self_ensemble_changes_the_figures(run_main, models, photos, tmp_pat
     assert "self-ensemble" in out
 
 
+@pytest.mark.slow
 def test_many_models_of_several_kinds_are_evaluated_without_a_warning(run_main, photos, tmp_path):
     for i in range(7):
         weights.save(edsr(2, num_filters=2 + i, num_res_blocks=1), tmp_path / "models" / f"{i}.keras")

@@ -83,6 +83,7 @@ def test_the_generators_step_changes_the_generator_with_its_statistics_alone(ste
     assert all(changed(own, generator.variables))
 
 
+@pytest.mark.slow
 def test_both_steps_take_turns_on_shared_networks(steps):
     generator_step, discriminator_step = steps
     lr, hr = batch(4)
@@ -329,6 +330,7 @@ def test_labels_follow_from_the_step_and_never_exceed_1():
     assert not np.array_equal(labels_of(1, 7), (real, fake))
 
 
+@pytest.mark.slow
 @once
 def test_a_discriminator_that_has_won_is_warned_of(train_tiny, monkeypatch):
     skip_steps(monkeypatch, discriminator_loss_real=0.004, discriminator_loss_fake=0.004)

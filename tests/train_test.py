@@ -161,7 +161,8 @@ def test_args_txt_reads_back_as_the_same_arguments(train_tiny):
         [2, 3, 4, 5], False, True, 0.5, "wdsr-a")
 
 
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_checkpoints_are_float32_inference_models(train_tiny, precision):
     _, run = train_tiny("--precision", precision, "--scale", 3)
     model = keras.saving.load_model(checkpoints(run)[-1])
@@ -177,7 +178,8 @@ def test_training_lowers_the_loss(train_tiny):
 
 
 @pytest.mark.parametrize("argv", [
-    ["--profile", "sr-resnet"], ["--profile", "wdsr-a-8", "--padding", "same", "--loss", "charbonnier"],
+    pytest.param(["--profile", "sr-resnet"], marks=pytest.mark.slow),
+    ["--profile", "wdsr-a-8", "--padding", "same", "--loss", "charbonnier"],
     pytest.param(["--profile", "edsr-gen"], marks=pytest.mark.slow),
     pytest.param(["--profile", "edsr"], marks=pytest.mark.slow)])
 def test_every_network_and_loss_trains(train_tiny, argv):
@@ -372,7 +374,8 @@ def test_the_learning_rate_falls_as_asked(train_tiny):
     assert [(row["epoch"], row["learning_rate"]) for row in history(run)] == [(2, pytest.approx(0.005))]
 
 
-@pytest.mark.parametrize("argv", [["--weightnorm"], pytest.param(["--no-weightnorm"], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("argv", [["--weightnorm"], ["--no-weightnorm"]])
 def test_accumulated_gradients_train_as_a_batch_of_all(train_tiny, argv):
     """Two batches of 2 are the patches of one of 4, and the learning rate is the same function of epochs."""
     argv = [*argv, "--learning-rate-step-size", 1, "--learning-rate", 0.01]
@@ -394,6 +397,7 @@ def test_initialization_batches_and_the_summary_do_something(train_tiny):
     assert run is not None
 
 
+@pytest.mark.slow
 def test_a_pretrained_model_of_another_scale_hands_on_its_weights(train_tiny, tmp_path):
     source = wdsr_b(2, num_filters=5, num_res_blocks=1, res_block_expansion=4)
     source.save(tmp_path / "x2.keras")
@@ -407,6 +411,7 @@ def test_a_pretrained_model_of_another_scale_hands_on_its_weights(train_tiny, tm
         assert ours == pytest.approx(theirs, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_name_of_a_shipped_model_is_a_pretrained_model(train_tiny, monkeypatch):
     monkeypatch.setattr(Training, "to_the_end", lambda *_: 1)
     argv = ["--profile", "wdsr-b-8", "--num-filters", 32, "--num-res-blocks", 8, "--pretrained-model"]

@@ -81,6 +81,7 @@ def test_a_kernel_of_zeros_stays_finite_and_learns():
     assert np.abs(model.get_layer("dense").get_weights()[0]).max() > 0
 
 
+@pytest.mark.slow
 def test_the_state_of_the_optimizer_is_complete():
     data = batches(8)
     straight = network()

@@ -47,6 +47,7 @@ def test_what_is_written_for_pytorch_is_read_back_with_the_same_output(run_main,
     assert to_numpy(model(LR)) == pytest.approx(expected, rel=1e-5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_names_and_shapes_are_those_of_the_official_code(run_main, tmp_path):
     saved(lambda: span(4, 28, 6), tmp_path / "model.keras")
     run_main(convert, "weights", "-i", tmp_path / "model.keras", "-o", tmp_path / "a.safetensors")
