@@ -199,6 +199,8 @@ FAULTS = {
         lambda _, named: named["body_end"].update(inbound_nodes=named["block_1_conv_1"]["inbound_nodes"]),
         "the output of its layer block_1_add is not used"),
     "another package's Conv2D": (lambda _, named: named["head"].update(registered_name="mine>Conv2D"), "mine>Conv2D"),
+    "a class of no package": (lambda _, named: named["upsample_1_shuffle"].pop("registered_name"),
+                              "is of the class null, not "),
     "a policy of dtypes": (lambda _, named: merge(named["head"], "dtype", "int8"), "dtype int8"),
     "a number that is not finite": (lambda _, named: merge(named["normalize"], "scale", float("nan")), "no number of"),
     "renormalization": (lambda _, named: merge(named["head"], "renorm", True), "renorm true"),

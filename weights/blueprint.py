@@ -117,7 +117,7 @@ class _Reader:
         row = CLASSES[kind]
         registered = (f"{row.package}>{kind}",) if row.package else (None, kind)
         if entry.get("registered_name") not in registered:
-            raise Fault(f"its layer {name} is of the class {shown(entry['registered_name'])}, not {registered[-1]}")
+            raise Fault(f"its layer {name} is of the class {shown(entry.get('registered_name'))}, not {registered[-1]}")
         self._add_part(name, row, entry)
 
     def _add_part(self, name, row, entry):
