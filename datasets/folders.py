@@ -42,12 +42,10 @@ def pair_folders(hr_folder, lr_folder, scale, by_order=False, advice=RENAME):
         UserError: a folder is missing, or an image has no partner or several.
     """
     hr_paths, lr_versions = high_resolution(hr_folder)
-    if (lr_folder / f"X{scale}").is_dir():
-        lr_folder = lr_folder / f"X{scale}"
+    lr_folder = folder_of_scale(lr_folder, scale)
     lr_paths = lr_versions if lr_folder.resolve() == hr_folder.resolve() else find_images(lr_folder)
     if by_order:
-        print(f"{lr_folder}: paired with {hr_folder} in the order of the names")
-        return pair_by_order(hr_paths, lr_paths)
+        return pair_in_order(hr_folder, hr_paths, lr_folder, lr_paths)
     pairs, left_over = pair_all(hr_paths, lr_paths, scale, advice)
     if left_over:
         say_left_out(lr_folder, "images without an original", left_over)
@@ -59,8 +57,7 @@ def pair_folders_below(hr_folder, lr_folder, scale, by_order=False, advice=RENAM
 
     Low-resolution images may lie below the folder of high-resolution ones.
     """
-    if (lr_folder / f"X{scale}").is_dir():
-        lr_folder = lr_folder / f"X{scale}"
+    lr_folder = folder_of_scale(lr_folder, scale)
     lr_place, is_one_folder = lr_folder.resolve(), lr_folder.resolve() == hr_folder.resolve()
     folders = {path.parent for path in find_images(hr_folder, recursive=True)
                if is_one_folder or lr_place not in path.resolve().parents}
@@ -68,6 +65,18 @@ def pair_folders_below(hr_folder, lr_folder, scale, by_order=False, advice=RENAM
         raise UserError(f"{hr_folder}: there are no images in it but those in {lr_folder}")
     return [pair for folder in sorted(folders)
             for pair in pair_folders(folder, lr_folder / folder.relative_to(hr_folder), scale, by_order, advice)]
+
+
+def folder_of_scale(folder, scale):
+    """Returns the folder XS for the scale S in `folder`, or `folder` itself where there is none."""
+    below = folder / f"X{scale}"
+    return below if below.is_dir() else folder
+
+
+def pair_in_order(hr_folder, hr_paths, folder, paths):
+    """Returns `pair_by_order` of the images of two folders, and says so."""
+    print(f"{folder}: paired with {hr_folder} in the order of the names")
+    return pair_by_order(hr_paths, paths)
 
 
 def say_left_out(folder, what, paths):

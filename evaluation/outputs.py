@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.folders import high_resolution
-from datasets.pairing import RENAME, pair_all, pair_by_order
+from datasets.folders import folder_of_scale, high_resolution, pair_in_order
+from datasets.pairing import RENAME, pair_all
 from errors import UserError
 from files import make_folder
 from imaging.image_files import find_images, read_image, to_uint8
@@ -54,12 +54,10 @@ def output_samples(hr_folder, sr_folder, scale, by_order=False, advice=RENAME):
         UserError: a folder is missing, or an image has no partner or several.
     """
     hr_paths, _ = high_resolution(hr_folder)
-    if (sr_folder / f"X{scale}").is_dir():
-        sr_folder = sr_folder / f"X{scale}"
+    sr_folder = folder_of_scale(sr_folder, scale)
     sr_paths = find_images(sr_folder)
     if by_order:
-        print(f"{sr_folder}: paired with {hr_folder} in the order of the names")
-        pairs = pair_by_order(hr_paths, sr_paths)
+        pairs = pair_in_order(hr_folder, hr_paths, sr_folder, sr_paths)
     else:
         names = _without_common_end(sr_paths, scale)
         pairs, left_over = pair_all(hr_paths, list(names), scale, advice)
