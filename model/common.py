@@ -41,12 +41,17 @@ def mirrored(images, padding):
     images of one pixel.
     """
     for axis in (1, 2):
-        size = ops.shape(images)[axis]
-        index = ops.arange(-padding, size + padding, dtype="int32")
-        index = ops.where(index < 0, -index - 1, index)
-        index = ops.where(index >= size, 2 * size - 1 - index, index)
-        images = ops.take(images, ops.clip(index, 0, size - 1), axis=axis)
+        images = _mirrored_along(images, axis, padding, padding)
     return images
+
+
+def _mirrored_along(images, axis, before, after):
+    """Mirrors so many pixels before the first and after the last one of an axis."""
+    size = ops.shape(images)[axis]
+    index = ops.arange(-before, size + after, dtype="int32")
+    index = ops.where(index < 0, -index - 1, index)
+    index = ops.where(index >= size, 2 * size - 1 - index, index)
+    return ops.take(images, ops.clip(index, 0, size - 1), axis=axis)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -115,10 +120,7 @@ class PixelUnshuffle(layers.Layer):
 
     def call(self, inputs):
         for axis in (1, 2):
-            size = ops.shape(inputs)[axis]
-            index = ops.arange(0, size + -size % self.factor, dtype="int32")
-            index = ops.where(index >= size, 2 * size - 1 - index, index)
-            inputs = ops.take(inputs, ops.clip(index, 0, size - 1), axis=axis)
+            inputs = _mirrored_along(inputs, axis, 0, -ops.shape(inputs)[axis] % self.factor)
         return ops.nn.space_to_depth(inputs, self.factor, data_format="channels_last")
 
     def compute_output_shape(self, input_shape):
