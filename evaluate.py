@@ -142,8 +142,8 @@ def main(args):
     for line in range_warnings(narrow):
         print(line, file=sys.stderr)
     if not any(result.is_model for result in results):
-        raise UserError(f"{_named(args.indir or [args.sr_images])}: none of its {len(paths) or 'images'} "
-                        f"{'models ' if paths else ''}could be evaluated")
+        places = ", ".join(map(str, args.indir or [args.sr_images]))
+        raise UserError(f"{places}: none of its {f'{len(paths)} models' if paths else 'images'} could be evaluated")
     print(report.table(results, args.table))
     report.write_summary(args.outfile, results, _root(args))
     if args.details:
@@ -189,10 +189,6 @@ def _evaluations(args, protocol, narrow, on_failure):
         on_output = saving(args.save_images / name if name else args.save_images) if args.save_images else None
         evaluations.append(Evaluation(samples_of, protocol, metrics, on_failure, on_output, name))
     return evaluations, args.border_mode
-
-
-def _named(paths):
-    return ", ".join(map(str, paths))
 
 
 def _root(args):
@@ -265,6 +261,7 @@ def _results(enlargers, evaluations, output, on_failure):
     from evaluation import complexity_of, report, reporting
 
     for enlarge in enlargers:
+        complexity = None
         for evaluation in evaluations:
             result = None
             with reporting(enlarge.name, on_failure):
@@ -272,7 +269,8 @@ def _results(enlargers, evaluations, output, on_failure):
             if result is None:
                 continue
             if output and result.is_model:
-                result = result._replace(complexity=complexity_of(enlarge.model, enlarge.scale, output))
+                complexity = complexity or complexity_of(enlarge.model, enlarge.scale, output)
+                result = result._replace(complexity=complexity)
             if result.is_model:
                 print(report.line(result), flush=True)
             yield result
