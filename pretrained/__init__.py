@@ -1,5 +1,6 @@
 """The shipped models: .keras files beside this one, and their list, models.json. Nothing slow is imported."""
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ FOLDER = Path(__file__).parent
 LIST = FOLDER / "models.json"  # one entry a model; what stands in it is said in docs/results.md
 
 
+@functools.cache
 def models():
     """Returns the list of the shipped models: a dict from name to a dict of its entry."""
     return json.loads(LIST.read_text(encoding="utf-8"))
