@@ -134,21 +134,14 @@ class PatchSequence(keras.utils.PyDataset):
         return self._num_batches
 
     def __getitem__(self, index):
-        last = index + self.num_ahead
-        if self._num_batches is not None:
-            last = min(last, self._num_batches - 1)
         try:
-            for ahead in range(index, max(index, last) + 1):
-                if ahead not in self._futures:
-                    self._futures[ahead] = self._submit(self.first_batch + ahead)
-            future = self._futures.pop(index)
-            return self._executor.result(future) if self.in_processes else future.result()
-        except BrokenProcessPool:
-            self._go_on_with_threads()
-            return self[index]
-        except ArrayChanged as error:
-            self._failure = error
-            raise
+            return self._load(index)
+        finally:
+            self._futures.pop(index, None)
+
+    def load_first(self):
+        """Waits until the batch of index 0 is loaded, and keeps it; raises what `self[0]` raises."""
+        self._load(0)
 
     def check(self):
         """Raises `ArrayChanged` if a batch was asked for that could not be loaded, and `WorkerDied` if a process that
@@ -167,6 +160,24 @@ class PatchSequence(keras.utils.PyDataset):
             self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = None
         self._futures = {}
+
+    def _load(self, index):
+        """Returns a batch, which stays in `_futures`; those that follow begin to be loaded."""
+        last = index + self.num_ahead
+        if self._num_batches is not None:
+            last = min(last, self._num_batches - 1)
+        try:
+            for ahead in range(index, max(index, last) + 1):
+                if ahead not in self._futures:
+                    self._futures[ahead] = self._submit(self.first_batch + ahead)
+            future = self._futures[index]
+            return self._executor.result(future) if self.in_processes else future.result()
+        except BrokenProcessPool:
+            self._go_on_with_threads()
+            return self._load(index)
+        except ArrayChanged as error:
+            self._failure = error
+            raise
 
     def _go_on_with_threads(self):
         self._executor.kill()

@@ -158,6 +158,17 @@ def test_an_array_that_is_no_longer_the_same_is_named_where_its_batch_is_used(pa
     sequence.close()
 
 
+def test_the_first_batch_is_loaded_once_where_it_is_waited_for(pairs, monkeypatch):
+    stream, numbers, batch = PatchStream(pairs, 3, batch_size=4, patch_size=9), [], PatchStream.batch
+    monkeypatch.setattr(PatchStream, "batch", lambda self, number: numbers.append(number) or batch(self, number))
+    sequence = PatchSequence(stream, 3)
+    sequence.load_first()
+    found = [sequence[index] for index in range(3)]
+    assert sorted(numbers) == [0, 1, 2]
+    assert np.array_equal(found[0][0], batch(stream, 0)[0])
+    sequence.close()
+
+
 def test_every_pass_shows_all_images_in_a_new_order(pairs):
     stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
     order = [stream._image_index(number) for number in range(30)]

@@ -30,7 +30,7 @@ def reading(sequence, network):
     TensorFlow would make an error of its own of it. JAX needs the first batch to be sound, since it takes the
     variables' values before it asks for that, and they would be lost.
     """
-    sequence[0]
+    sequence.load_first()
     try:
         yield
     except Exception as error:
