@@ -367,7 +367,7 @@ READERS = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 @pytest.mark.parametrize("name", READERS)
-def test_the_reader_is_bounded_whatever_the_hdf5_library_does(sound, tmp_path, monkeypatch, name):
+def test_the_reader_is_bounded_whatever_the_hdf5_library_does(sound, tmp_path, monkeypatch, request, name):
     statement, cause = READERS[name]
     canary = tmp_path / "canary"
     reader = tmp_path / "reader.py"
@@ -378,13 +378,40 @@ import hdf5_reader
 def read(*_):
     {statement.format(canary=str(canary))}
 hdf5_reader._read, hdf5_reader.CPU_SECONDS = read, 1
-hdf5_reader.main(sys.argv[1], 1)
+hdf5_reader.main()
 """)
+    reader = weights.hdf5.Reader(reader)
     monkeypatch.setattr(weights.hdf5, "READER", reader)
+    request.addfinalizer(reader.end)
     start = time.monotonic()
     assert cause in refusal(weights.load, sound)
     assert time.monotonic() - start < SECONDS
     assert not canary.exists() or not canary.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the reader forks")
+def test_a_reader_that_takes_too_long_is_ended_and_the_next_file_is_read(sound, tmp_path, monkeypatch, request):
+    reader = tmp_path / "reader.py"
+    reader.write_text(f"""
+import os, sys, time
+sys.path.insert(0, {str(ROOT / "weights")!r})
+import hdf5_reader
+read = hdf5_reader._read
+def wait_once(*args):
+    if not os.path.exists({str(tmp_path / "late")!r}):
+        os.mkdir({str(tmp_path / "late")!r})
+        time.sleep(60)
+    return read(*args)
+hdf5_reader._read = wait_once
+hdf5_reader.main()
+""")
+    reader = weights.hdf5.Reader(reader)
+    monkeypatch.setattr(weights.hdf5, "READER", reader)
+    request.addfinalizer(reader.end)
+    with monkeypatch.context() as patch:
+        patch.setattr(weights.hdf5, "MAX_SECONDS", 2)
+        assert "longer than 2 s" in refusal(weights.load, sound)
+    assert refusal(weights.load, sound) is None
 
 
 def test_configurations_changed_at_random_are_plans_or_refused(sound, tmp_path):

@@ -4,11 +4,15 @@ A process of its own parses the file (`weights.hdf5_reader`) and says where its 
 A file is refused where it would lead to other files, or make more of itself than it holds.
 """
 
+import atexit
+import contextlib
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,6 @@ from weights.tensors import MAX_ELEMENTS, Tensor, to_float32
 
 MAX_BYTES = 4 * MAX_ELEMENTS + 2**24
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-READER = Path(__file__).with_name("hdf5_reader.py")
 MAX_SECONDS = 60  # of waiting, for a machine under load; the reader's own limit of computing is less
 
 
@@ -75,17 +78,80 @@ def read_layers(where, content, layout):
 
 def _locate(where, content, layout):
     """Returns what the reader says of `content`."""
-    command = [sys.executable, "-P", READER, layout, str(MAX_ELEMENTS)]
-    # A session of its own: a Ctrl-C is for this process, which ends the reader.
-    try:
-        reader = subprocess.run(command, input=content, capture_output=True, start_new_session=True, check=False,
-                                timeout=MAX_SECONDS, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"{where}: takes longer than {MAX_SECONDS} s to read: it may be damaged") from error
-    if reader.returncode:
-        cause = (reader.stderr.decode(errors="replace").strip().splitlines() or ["the HDF5 library fails or loops"])[-1]
+    lines, code, late = READER.ask({"layout": layout, "max_elements": MAX_ELEMENTS, "size": len(content)}, content)
+    if late:
+        raise UserError(f"{where}: takes longer than {MAX_SECONDS} s to read: it may be damaged")
+    if code:
+        cause = (lines or ["the HDF5 library fails or loops"])[-1]
         raise UserError(f"{where}: cannot be read as HDF5, it may be damaged: {printable(cause)}")
-    found = json.loads(reader.stdout)
+    found = json.loads(lines[-1])
     if "error" in found:
         raise UserError(f"{where}: {printable(found['error'], 1000)}")
     return found
+
+
+class Reader:
+    """The process that forks one for each file; it is started by the first file and ends with this process."""
+
+    def __init__(self, script):
+        self._script = script
+        self._process = None
+        self._asking = threading.Lock()
+
+    def ask(self, request, content):
+        """Returns the lines that the reader prints, its exit code, and whether it took longer than MAX_SECONDS."""
+        with self._asking:
+            try:
+                return self._ask(request, content)
+            except BaseException:  # whatever it is, a Ctrl-C too: the rest of the answer is not for the next file
+                self.end()
+                raise
+
+    def _ask(self, request, content):
+        if self._process is None or self._process.poll() is not None:
+            self.end()
+            self._start()
+        process, lines, late = self._process, [], threading.Event()
+        timer = threading.Timer(MAX_SECONDS, _kill, (process, late))
+        timer.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # its exit code says it
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                process.stdin.write(content)
+                process.stdin.flush()
+            for line in process.stdout:
+                line = line.decode(errors="replace").strip()
+                if line.startswith("end "):
+                    return lines, int(line.split()[1]), False
+                lines.append(line)
+            return lines, process.wait(), late.is_set()
+        finally:
+            timer.cancel()
+
+    def _start(self):
+        # A session of its own: a Ctrl-C is for this process, which ends the reader.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", self._script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+
+    def end(self):
+        """Ends the process; the next file starts another."""
+        if self._process is not None:
+            _kill(self._process)
+            self._process.communicate()
+            self._process = None
+
+
+def _kill(process, late=None):
+    """Kills the reader and what it has forked, and sets the event `late`."""
+    if late is not None:
+        late.set()
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and nothing of it is left
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+READER = Reader(Path(__file__).with_name("hdf5_reader.py"))
+atexit.register(READER.end)

@@ -1,20 +1,23 @@
-"""A process of its own, with limits of time and memory, that finds the arrays of a network in an HDF5 file.
+"""Processes of their own, with limits of time and memory, that find the arrays of a network in HDF5 files.
 
-The file comes on stdin. One line of JSON goes to stdout: {"error": text}, or where in the file the arrays lie:
-{"layers": [[layer, [[short name, name, dtype, shape, offset in bytes], ...]], ...], "config": text or null}.
+Each request on stdin is a line of JSON, {"layout": ..., "max_elements": ..., "size": ...}, and the file's bytes. A
+process is forked for it. One line of JSON goes to stdout: {"error": text}, or where in the file the arrays lie:
+{"layers": [[layer, [[short name, name, dtype, shape, offset in bytes], ...]], ...], "config": text or null}; then
+a line "end CODE" with the exit code of that process.
 Nothing of the file is executed, no other file is opened, and no array is unpacked: the HDF5 library, which can be made
-to loop, to allocate or to crash by a damaged file, does so here, where it ends this process only.
+to loop, to allocate or to crash by a damaged file, does so there, where it ends that process only.
 `weights.hdf5` starts it; it imports nothing of ours, since that would load Keras.
 """
 
 import io
 import json
+import os
 import sys
 
 import h5py
 import numpy as np
 
-CPU_SECONDS = 5  # a sound file takes less than one, importing this included
+CPU_SECONDS = 5  # a sound file takes far less than one
 SECONDS_PER_BYTE = 2e-8
 SPARE_MEMORY = 2**29  # bytes beyond twice the file's size and what the libraries take
 MAX_NAMES = 20_000
@@ -31,12 +34,28 @@ class Refused(Exception):
     """The file is refused; the text says why, without the file's name."""
 
 
-def main(layout, max_elements):
-    """Reads stdin and writes the line; `layout` is 'keras2' or 'keras3'."""
-    content = sys.stdin.buffer.read()
+def main():
+    """Answers requests until stdin ends, which it does with the process that asks."""
+    while line := sys.stdin.buffer.readline():
+        request = json.loads(line)
+        content = sys.stdin.buffer.read(request["size"])
+        if not hasattr(os, "fork"):  # Windows: this process ends with its first request
+            _answer(content, request)
+            break
+        process = os.fork()
+        if not process:
+            _answer(content, request)
+            sys.stdout.flush()
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        print(f"end {code}", flush=True)
+
+
+def _answer(content, request):
+    """Prints the line about one file."""
     _limit(len(content))
     try:
-        result = _read(content, layout, max_elements)
+        result = _read(content, request["layout"], request["max_elements"])
     except Refused as error:
         result = {"error": str(error)}
     except MemoryError:
@@ -227,4 +246,4 @@ def _attribute(group, name, maximum):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main()
