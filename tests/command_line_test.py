@@ -113,7 +113,7 @@ def stopped(tmp_path, number, times, how="raised"):
     return started.end(seconds=60)
 
 
-@pytest.mark.parametrize("times", [1, 2, 8])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow), 8])
 @pytest.mark.parametrize(("number", "code", "text"), [
     (signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"),
     (signal.SIGHUP, 129, "the terminal was closed")])

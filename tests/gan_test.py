@@ -97,6 +97,7 @@ def test_both_steps_take_turns_on_shared_networks(steps):
     assert last["generator_loss"] < after["generator_loss"]  # and so does the generator
 
 
+@pytest.mark.slow
 def test_a_partial_batch_is_a_batch(steps):
     for step, target in ((steps[0], lambda hr: hr), (steps[1], labels)):
         for size in (4, 3):
@@ -433,7 +434,7 @@ def test_features_have_the_weights_of_a_file(vgg_file):
 @pytest.mark.parametrize(("make", "cause"), [
     (None, "is no HDF5 file"),
     (lambda path: path.write_text("weights"), "is no HDF5 file"),
-    (lambda path: h5py.File(path, "w").close(), "is no Keras 2 file"),
+    pytest.param(lambda path: h5py.File(path, "w").close(), "is no Keras 2 file", marks=pytest.mark.slow),
     (lambda path: path.write_bytes((ROOT / "tests" / "fixtures" / "keras2-edsr.h5").read_bytes()),
      "is no file of VGG19 weights: block1_conv1 has nothing")])
 def test_a_bad_file_of_vgg_weights_is_named(train_on_vgg, tmp_path, make, cause):

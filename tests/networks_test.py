@@ -44,11 +44,14 @@ def forward(model, *size):
     (discriminator, 23_569_217),
 ])
 def test_parameter_counts_are_the_published_ones(build, count):
-    assert build().count_params() == count
+    with keras.StatelessScope(initialize_variables=False):  # the shapes alone
+        assert build().count_params() == count
 
 
 def test_trainable_parameter_counts_leave_out_the_moving_statistics():
-    for model, count in ((sr_resnet(), 1_550_659), (discriminator(), 23_565_505)):
+    for build, count in ((sr_resnet, 1_550_659), (discriminator, 23_565_505)):
+        with keras.StatelessScope(initialize_variables=False):
+            model = build()
         assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
 
 

@@ -28,7 +28,8 @@ def test_what_touches_images_stays_float32_and_the_rest_does_not(name, in_float3
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [
+    name if name in ("wdsr-b-x3", "edsr-x2") else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS])
 def test_bfloat16_is_close_to_float32_whole_and_in_tiles(name):
     model = NETWORKS[name]()
     set_weights(model)

@@ -155,8 +155,8 @@ def test_a_queue_that_starts_a_job_again_goes_on_with_the_newest_run(one_epoch, 
     assert not args.auto_resume
 
 
-@pytest.mark.parametrize(("method", "subset"), [
-    ("fit", "train"), pytest.param("evaluate", "valid", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "subset"), [("fit", "train"), ("evaluate", "valid")])
 def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(train_here, whole_run, run_main,
                                                                              monkeypatch, method, subset):
     genuine = getattr(keras.Model, method)
@@ -183,7 +183,8 @@ def test_a_run_whose_worker_is_killed_saves_its_state_and_is_resumed_exactly(tra
     assert_same_outcome(run, whole_run(2))
 
 
-@pytest.mark.parametrize("subset", ["train", pytest.param("valid", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("subset", ["train", "valid"])
 def test_a_run_whose_array_is_replaced_saves_its_state_and_is_resumed_exactly(dataset, train_here, whole_run, run_main,
                                                                               monkeypatch, tmp_path, subset):
     copy = shutil.copytree(dataset, tmp_path / "copy")  # with the times

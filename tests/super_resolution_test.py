@@ -85,7 +85,8 @@ def test_tiles_give_what_the_whole_image_gives(name):
         assert tiled(lr) == pytest.approx(whole(lr), abs=1e-3)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [
+    name if name in ("wdsr-a-x4", "sr-resnet-x4") else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS])
 def test_tiles_of_the_features_give_what_the_whole_image_gives(name):
     model = NETWORKS[name]()
     set_weights(model)

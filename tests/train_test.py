@@ -172,7 +172,7 @@ def test_checkpoints_are_float32_inference_models(train_tiny, precision):
 
 
 def test_training_lowers_the_loss(train_tiny):
-    _, run = train_tiny("--iterations-per-epoch", 40, "--epochs", 3)
+    _, run = train_tiny("--iterations-per-epoch", 20, "--epochs", 3)
     losses = [row["loss"] for row in history(run)]
     assert losses[2] < 0.7 * losses[0]
 

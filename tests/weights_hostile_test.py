@@ -90,9 +90,10 @@ def mixed():
 
 
 @pytest.mark.parametrize("build", [
-    every_class, mixed, lambda: wdsr_a(3, 4, 2, res_block_scaling=0.5), lambda: wdsr_b(2, 5, 2, padding="same"),
-    lambda: wdsr_b(4, 5, 1), lambda: edsr(4, 4, 2, res_block_scaling=0.1), lambda: edsr_gen(3, 4, 1),
-    lambda: sr_resnet(4, 4, 2)])
+    every_class, mixed, *(pytest.param(build, marks=pytest.mark.slow) for build in (
+        lambda: wdsr_a(3, 4, 2, res_block_scaling=0.5), lambda: wdsr_b(2, 5, 2, padding="same"),
+        lambda: wdsr_b(4, 5, 1), lambda: edsr(4, 4, 2, res_block_scaling=0.1), lambda: edsr_gen(3, 4, 1),
+        lambda: sr_resnet(4, 4, 2)))])
 def test_a_model_is_loaded_as_keras_loads_it(tmp_path, build):
     model = build()
     rng = np.random.default_rng(0)
@@ -112,6 +113,7 @@ def test_every_class_that_may_be_loaded_can_be_applied_in_tiles():
     assert receptive_radius(model) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "pretrained").glob("*.keras")), ids=lambda path: path.stem)
 def test_a_shipped_model_is_loaded(path):
     assert refusal(weights.load, path) is None

@@ -17,10 +17,11 @@ COLOURS = {"black": (0, 0, 0), "grey": (128, 128, 128), "white": (255, 255, 255)
 MAX_SHIFT = 2  # grey levels of 255
 
 
-@pytest.mark.parametrize("name", pretrained.names())
+@pytest.mark.parametrize("name", [
+    name if name.startswith("wdsr-b-8") else pytest.param(name, marks=pytest.mark.slow) for name in pretrained.names()])
 def test_a_shipped_model_keeps_flat_colours(name):
     super_resolve = load(name)
-    fields = np.zeros((len(COLOURS), 48, 48, 3), "float32") + np.array(list(COLOURS.values()))[:, None, None]
+    fields = np.zeros((len(COLOURS), 20, 20, 3), "float32") + np.array(list(COLOURS.values()))[:, None, None]
     for colour, sr in zip(COLOURS.values(), to_numpy(super_resolve.model(fields)), strict=True):
         mean = sr.mean(axis=(0, 1))
         assert np.abs(mean - colour).max() <= MAX_SHIFT, (colour, mean)
