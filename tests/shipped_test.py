@@ -44,7 +44,7 @@ def test_the_readme_has_the_figures_of_the_list():
         assert row[1:3] + row[4:] == [f" {entry['scale']} ", f" {entry['parameters']:,} ", *cells]
         conditions = "Set14", "Set14 JPEG 90", "Set14 JPEG 75", "Set14 JPEG 50", "Set14 noise 10"
         assert [row[1:] for row in robust] == [[f" {entry['results'][images][0]:.2f} " for images in conditions]
-                                               for _ in range(entry["scale"] == 4)]
+                                               for _ in range(entry["scale"] in (2, 4))]
 
 
 def test_one_model_of_a_scale_is_the_default_for_a_kind_of_images():
