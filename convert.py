@@ -210,5 +210,10 @@ def _command_first(argv):
     return argv
 
 
+def command():
+    """Does what the command line says and returns the exit code; it is `sr-convert` where the suite is installed."""
+    return run(main, parse_args())
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, parse_args()))
+    sys.exit(command())

@@ -261,5 +261,10 @@ def _list_models():
     return 0
 
 
+def command():
+    """Does what the command line says and returns the exit code; it is `sr-demo` where the suite is installed."""
+    return run(main, parse_args())
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, parse_args()))
+    sys.exit(command())

@@ -276,5 +276,10 @@ def _results(enlargers, evaluations, output, on_failure):
             yield result
 
 
+def command():
+    """Does what the command line says and returns the exit code; it is `sr-evaluate` where the suite is installed."""
+    return run(main, parse_args())
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, parse_args()))
+    sys.exit(command())

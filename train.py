@@ -33,6 +33,7 @@ from command_line import (
     say_done,
     script_parser,
     typed_options,
+    words_for,
 )
 
 # EDSR paper, section 4.2, and WDSR paper, section 4; SRResNet: SRGAN paper, section 3.2; SPAN paper, section 4.1.
@@ -227,7 +228,7 @@ def main(args):
                  "every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --learning-rate or --global-clipnorm may help")
     print_start(run, workspace.logs_dir)
-    code = run.to_the_end("python train.py --resume")
+    code = run.to_the_end(" ".join([*words_for("train"), "--resume"]))
     if code == 0:
         print_end(run, evaluation_options(parser(), args))
     return code
@@ -305,5 +306,10 @@ def _resume(args, network, inputs):
                     changes_advice="undo that, or go on all the same with --accept-changes")
 
 
+def command():
+    """Does what the command line says and returns the exit code; it is `sr-train` where the suite is installed."""
+    return run(main, parse_args())
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, parse_args()))
+    sys.exit(command())

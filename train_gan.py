@@ -34,6 +34,7 @@ from command_line import (
     say_done,
     script_parser,
     typed_options,
+    words_for,
 )
 
 RESUMABLE = (*RESUME_OPTIONS, "vgg_weights")
@@ -147,7 +148,7 @@ def main(args):
         loss_advice="a lower --generator-learning-rate or --discriminator-learning-rate may help",
         won_advice="try a lower --discriminator-learning-rate or more --label-noise")
     print_start(run, workspace.logs_dir)
-    code = run.to_the_end("python train_gan.py --resume")
+    code = run.to_the_end(" ".join([*words_for("train_gan"), "--resume"]))
     if code == 0:
         print_end(run, evaluation_options(parser(), args))
     return code
@@ -226,5 +227,10 @@ def _validation(args, generator_step, pairs):
     return PerceptualValidation(features, pairs, args.scale)
 
 
+def command():
+    """Does what the command line says and returns the exit code; it is `sr-train-gan` where the suite is installed."""
+    return run(main, parse_args())
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, parse_args()))
+    sys.exit(command())

@@ -29,6 +29,7 @@ from command_line.parsing import (
     number,
     script_parser,
     typed_options,
+    words_for,
 )
 from command_line.running import STOP_SECONDS, STOP_SIGNALS, run
 from command_line.runs import (
@@ -50,5 +51,5 @@ __all__ = [
     "add_run_options", "add_training_data_options", "add_white_level", "args_lines", "auto_resume", "check_scale",
     "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
     "prepare_backend", "print_end", "print_start", "report_devices", "resume_args", "run", "say_done", "script_parser",
-    "typed_options",
+    "typed_options", "words_for",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from choices import MODEL_SUFFIXES
 from errors import printable
 
+INSTALLED = "." in __package__  # the suite's rooms are then parts of one package, and its scripts are commands
 LARGEST = 2**31 - 1  # of whole numbers: what every library underneath takes
 LARGEST_SEED = 2**32 - 1  # what NumPy's and the backends' generators take
 
@@ -24,7 +25,17 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with the command line in one line that points to the help, instead of all options."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {printable(message)} (python {self.prog} -h shows what there is)\n")
+        command = " ".join(self.words())
+        self.exit(2, f"{self.prog}: error: {printable(message)} ({command} -h shows what there is)\n")
+
+    def words(self):
+        """Returns the words that call the script whose parser this is."""
+        return [self.prog] if INSTALLED else ["python", self.prog]
+
+
+def words_for(script):
+    """Returns the words that call a script: for train_gan ['python', 'train_gan.py'], installed ['sr-train-gan']."""
+    return [f"sr-{script.replace('_', '-')}"] if INSTALLED else ["python", f"{script}.py"]
 
 
 def script_parser(doc):

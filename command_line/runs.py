@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from command_line.parsing import Parser, options_of
+from command_line.parsing import Parser, options_of, words_for
 from errors import UserError
 from files import read_text
 
@@ -106,7 +106,7 @@ def _in_a_new_run(parser, typed, refused):
         if number is not None and new.get("epochs", defaults["epochs"]) <= number:
             new["epochs"] = 2 * number  # as many again
     words = [word for line in args_lines(parser, argparse.Namespace(**new)) for word in line.split("=", 1)]
-    return f"; what goes on with another is a new run: {shlex.join(['python', parser.prog, *words])}"
+    return f"; what goes on with another is a new run: {shlex.join([*parser.words(), *words])}"
 
 
 def _parse_lines(parser, path, lines):
@@ -186,8 +186,8 @@ def print_end(run, dataset_options):
     if last != best:
         print(f"last model: {last}")
     model = str(best or last)
-    print(f"    {shlex.join(['python', 'evaluate.py', *dataset_options, '-i', model])}\n"
-          f"    {shlex.join(['python', 'demo.py', '-i', './photos', '-m', model])}")
+    print(f"    {shlex.join([*words_for('evaluate'), *dataset_options, '-i', model])}\n"
+          f"    {shlex.join([*words_for('demo'), '-i', './photos', '-m', model])}")
 
 
 def evaluation_options(parser, args, names=("dataset", "downgrade", "downgrade_strength", "downgrade_order",

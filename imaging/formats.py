@@ -32,8 +32,9 @@ class Format(NamedTuple):
         profile: most bytes of a colour profile that is written; 0: none.
         most_bytes: of uncompressed pixels, which its header counts; None: any number.
         most_pixels: of an image to be read, where that is fewer than of others.
-        read: 'module:function' that reads it, as `imaging.pillow.read` does.
-        save: 'module:function' that writes it, as `imaging.png.save` does; '' where it is only read.
+        read: 'module:function' of this package that reads it, as `imaging.pillow.read` does.
+        save: 'module:function' of this package that writes it, as `imaging.png.save` does; '' where it is only
+            read.
         memory: bytes for a sample that writing takes, where all pixels are needed at once; 0: it is written while its
             rows come.
         is_deep: takes the start of a file that Pillow reads; whether it has more than 8 bits, which Pillow would lose.
@@ -53,18 +54,18 @@ class Format(NamedTuple):
     profile: int = 16_000_000
     most_bytes: int | None = None
     most_pixels: int | None = None
-    read: str = "imaging.pillow:read"
+    read: str = "pillow:read"
     save: str = ""
     memory: int = 0
     is_deep: Callable = lambda start: False
 
     def reader(self):
         """Returns the function that reads it."""
-        return resolve_name(self.read)
+        return resolve_name(f"{__package__}.{self.read}")
 
     def saver(self):
         """Returns the function that writes it."""
-        return resolve_name(self.save)
+        return resolve_name(f"{__package__}.{self.save}")
 
 
 FORMATS = (
@@ -72,24 +73,24 @@ FORMATS = (
     Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n", 100_000_000, "Png", "png",
            {"compression": 3, "filter": "avg", "keep": ICC}, bits=16, is_deep=lambda start: start[24] == 16,
            profile=1 << 20,  # which is what Pillow reads
-           read="imaging.png:read", save="imaging.png:save"),
+           read="png:read", save="png:save"),
     Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe"), rb"\xff\xd8\xff", 65_500, "Jpeg", "jpeg",
            {"Q": 95, "subsample_mode": "off", "keep": ICC}, has_alpha=False, is_lossy=True,
-           read="imaging.jpeg:read", save="imaging.jpeg:save"),
+           read="jpeg:read", save="jpeg:save"),
     # 98 is as near to the pixels as JPEG at 95, since it subsamples colours.
     Format("WebP", (".webp",), rb"RIFF.{4}WEBP", 16_383, "WebP", "webp", {"Q": 98, "keep": ICC}, has_grey=False,
-           is_lossy=True, memory=10, read="imaging.webp:read", save="imaging.webp:save"),
+           is_lossy=True, memory=10, read="webp:read", save="webp:save"),
     Format("TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*|II\+\0|MM\0\+", 100_000_000, None, "tiff",
            {"compression": "deflate", "level": 3, "predictor": "horizontal", "resunit": "inch", "keep": ICC}, bits=16,
-           read="imaging.tiff:read", save="imaging.tiff:save"),
+           read="tiff:read", save="tiff:save"),
     Format("BMP", (".bmp",), rb"BM", 2**31 - 1, "Bmp", None, {}, has_alpha=False, profile=0, most_bytes=2**32 - 1,
-           memory=3, read="imaging.bmp:read", save="imaging.bmp:save"),
+           memory=3, read="bmp:read", save="bmp:save"),
     # As near to the pixels as JPEG at 95; effort 4, libvips' own, takes 8 times the time of 2 for 2 % of the size.
     # Reading takes 15 bytes a pixel.
     Format("AVIF", (".avif",), rb".{4}ftyp(avif|avis|mif1|msf1)", 16_384, "Avif", "heif",
            {"compression": "av1", "Q": 95, "subsample_mode": "off", "effort": 2, "keep": ICC | EXIF | XMP}, bits=16,
-           has_grey=False, is_lossy=True, most_pixels=100_000_000, memory=16, read="imaging.avif:read",
-           save="imaging.avif:save"),
+           has_grey=False, is_lossy=True, most_pixels=100_000_000, memory=16, read="avif:read",
+           save="avif:save"),
     # Its 256 colours are too few for what a network makes.
     Format("GIF", (".gif",), rb"GIF8[79]a", 65_535, "Gif", None, {}),
 )

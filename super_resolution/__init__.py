@@ -6,7 +6,17 @@
     super_resolve.enlarge(Image.open("photo.png")).save("photo-sr.png")
 """
 
-from super_resolution.loading import load
-from super_resolution.resolver import SuperResolver
-
 __all__ = ["SuperResolver", "load"]
+
+
+def __getattr__(name):
+    """Imports what is asked for when it is asked for: Keras is slow to load, and its backend is chosen before that."""
+    if name == "load":
+        from super_resolution.loading import load
+
+        return load
+    if name == "SuperResolver":
+        from super_resolution.resolver import SuperResolver
+
+        return SuperResolver
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,7 +38,8 @@ def imports(path):
 
 def modules():
     return [path for pattern in ("*.py", "*/*.py") for path in ROOT.glob(pattern)
-            if path.parent.name not in ("tests", "benchmarks") and not path.parent.name.startswith(".")]
+            if path.parent.name not in ("tests", "benchmarks") and not path.parent.name.startswith(".")
+            and path.name != "setup.py"]
 
 
 def test_no_file_imports_a_script():
