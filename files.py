@@ -109,6 +109,45 @@ def _written_in_place(path, status):
             shutil.copyfileobj(source, target)
 
 
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Yields a temporary folder beside `path`, which becomes `path` once the block has succeeded.
+
+    An older folder is replaced then; what it is must have been looked at before. When the block fails, the temporary
+    folder is removed and an older one stays untouched. Missing folders above are made.
+
+    Raises:
+        WriteError: the system refuses to write.
+    """
+    path = Path(os.path.realpath(path))
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers_once(path.parent)
+        temporary = path.with_name(_temporary_name(path))
+        old = temporary.with_name(f".old{temporary.name}")  # a temporary name too
+        temporary.mkdir()
+        try:
+            yield temporary
+            _exchange(temporary, path, old)
+            _sync_folder(path.parent)
+        finally:
+            for folder in (temporary, old):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _exchange(new, path, old):
+    """Renames the folder `new` to `path`; one that is there gets the name `old`, or its own again after an error."""
+    if not path.exists():
+        new.rename(path)
+        return
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+
+
 def _status(path):
     """Returns the status of what is there, behind symbolic links, or None."""
     try:
@@ -167,6 +206,9 @@ def remove_leftovers(folder):
         for entry in os.scandir(folder):
             match = TEMPORARY.fullmatch(entry.name)
             if match and match["host"] in (None, HOST) and not _is_alive(int(match["pid"])):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                    continue
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
 

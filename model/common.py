@@ -120,7 +120,9 @@ class PixelUnshuffle(layers.Layer):
 
     def call(self, inputs):
         for axis in (1, 2):
-            inputs = _mirrored_along(inputs, axis, 0, -ops.shape(inputs)[axis] % self.factor)
+            over = ops.shape(inputs)[axis] % self.factor
+            # Never the remainder of a negative number, which is another one in ONNX.
+            inputs = _mirrored_along(inputs, axis, 0, (self.factor - over) % self.factor)
         return ops.nn.space_to_depth(inputs, self.factor, data_format="channels_last")
 
     def compute_output_shape(self, input_shape):

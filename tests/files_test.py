@@ -9,7 +9,17 @@ import zlib
 import pytest
 
 from errors import UserError, describe
-from files import WriteError, atomic_path, is_temporary, make_folder, read_text, remove_leftovers, write_csv, write_text
+from files import (
+    WriteError,
+    atomic_folder,
+    atomic_path,
+    is_temporary,
+    make_folder,
+    read_text,
+    remove_leftovers,
+    write_csv,
+    write_text,
+)
 from tests.conftest import ROOT
 
 
@@ -175,3 +185,30 @@ def test_a_pipe_is_not_opened_to_be_read(tmp_path):
 def test_control_characters_of_a_name_are_escaped_in_an_error():
     assert describe(UserError("a\nb\x1b[2J\x85\u202e.png: bad")) == r"a\nb\x1b[2J\x85\u202e.png: bad"
     assert describe(FileNotFoundError(2, "No such file", "a\r.png")) == r"a\r.png: No such file"
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "above" / "folder"
+    for name in ("older", "newer"):
+        with atomic_folder(path) as temporary:
+            assert is_temporary(temporary)
+            (temporary / name).touch()
+    with pytest.raises(RuntimeError), atomic_folder(path) as temporary:
+        (temporary / "half").touch()
+        raise RuntimeError
+    assert list(path.parent.iterdir()) == [path]
+    assert [file.name for file in path.iterdir()] == ["newer"]
+
+
+def test_a_folder_keeps_its_name_where_it_cannot_be_replaced(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    with pytest.raises(WriteError, match=f"{path}: cannot be written"), atomic_folder(path) as temporary:
+        temporary.rmdir()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folders_of_dead_processes_are_removed(tmp_path, dead_pid):
+    (tmp_path / f".a.{dead_pid}.part" / "below").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
