@@ -12,6 +12,7 @@
     python convert.py mix -i ./smooth.keras ./textured.keras --weight 0.7 -o ./between.keras
     python convert.py colours -i ./generator-epoch-150.keras -o ./generator.keras
     python convert.py float16 -i ./epoch-300.keras -o ./small.keras
+    python convert.py export -i wdsr-b-8-x4 -o ./wdsr-b-8-x4.onnx
 
 div2k: DIV2K's archives are fetched into --indir and become arrays; what was fetched is kept, and a fetch that was cut
 off goes on. numpy: every image below a folder becomes an array of the same name. bicubic: low-resolution images as
@@ -23,7 +24,9 @@ What is there is made again only where its source has another size or time than 
 from PyTorch (.safetensors, .pt, .pth) or Keras (.h5), become a model for evaluate.py and demo.py; nothing in the file
 is executed. With a .safetensors file as --outdir, a model becomes weights for PyTorch. mix: a model between two of the
 same network. colours: a GAN's generator gets the colours of its input, where adversarial training has shifted them.
-float16: a model file of less than half the size, which is loaded in float32.
+float16: a model file of less than half the size, which is loaded in float32. export: a model for ONNX Runtime (.onnx),
+OpenVINO (.xml), LiteRT (.tflite) or TensorFlow (a folder without a suffix: SavedModel), for images of any size; it is
+run on a photo and compared before it is there. It needs requirements/export.txt.
 """
 
 import argparse
@@ -46,8 +49,9 @@ from command_line import (
 from errors import UserError
 from files import make_folder
 
-COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights", "mix", "colours", "float16")
-MODEL_COMMANDS = ("weights", "mix", "colours", "float16")
+COMMANDS = ("div2k", "numpy", "jpeg", "bicubic", *DEGRADATIONS, "dataset", "weights", "mix", "colours", "float16",
+            "export")
+MODEL_COMMANDS = ("weights", "mix", "colours", "float16", "export")
 COMMAND_OPTIONS = {  # options that only some commands take
     "jpeg_quality": ("jpeg",),
     "scales": ("div2k", "bicubic", *DEGRADATIONS, "dataset"),
@@ -66,6 +70,9 @@ COMMAND_OPTIONS = {  # options that only some commands take
     "tanh": ("weights",),
     "res_scaling": ("weights",),
     "weight": ("mix",),
+    "fp16": ("export",),
+    "opset": ("export",),
+    "licence": ("export",),
 }
 
 
@@ -74,11 +81,11 @@ def parser():
     p = script_parser(__doc__)
     p.add_argument("command", choices=COMMANDS, help="what to make")
     p.add_argument("-i", "--indir", type=Path, nargs="+", required=True, metavar="PATH",
-                   help="folder of images, searched with its subfolders; dataset takes several; weights, colours and "
-                        "float16 take a model's file or the name of a shipped one, mix two")
+                   help="folder of images, searched with its subfolders; dataset takes several; weights, colours, "
+                        "float16 and export take a model's file or the name of a shipped one, mix two")
     p.add_argument("-o", "--outdir", type=Path, required=True, metavar="PATH",
                    help="folder to write to; weights, mix, colours, float16: a .keras file; weights also "
-                        ".safetensors, for PyTorch")
+                        ".safetensors, for PyTorch; export: a file that ends in .onnx, .xml or .tflite, or a folder")
     p.add_argument("--num-workers", type=number(int, 1), default=os.cpu_count(), metavar="N", help="processes")
     p.add_argument("--jpeg-quality", type=number(int, 1, 100), default=75, metavar="Q", help="jpeg: quality")
     p.add_argument("--scales", type=int, nargs="+", choices=SCALES, default=list(USUAL_SCALES), metavar="S",
@@ -111,6 +118,11 @@ def parser():
                    help="weights: factor on each residual branch; by default as the file says, otherwise 1")
     p.add_argument("--weight", type=number(float, 0, 1), default=0.5, metavar="F",
                    help="mix: share of the second model; the first has the rest")
+    p.add_argument("--fp16", action="store_true", help="export: numbers of 16 bits, in half the size")
+    p.add_argument("--opset", type=number(int, 13, 18), default=17, metavar="N",
+                   help="export: version of ONNX's operators")
+    p.add_argument("--licence", metavar="TEXT",
+                   help="export: licence of the model, which the file carries; of a shipped model its own")
     return p
 
 
@@ -192,8 +204,28 @@ def _make_model(args):
         weights.mix(*paths, args.outdir, args.weight)
     elif args.command == "colours":
         weights.write_with_colours(paths[0], args.outdir)
+    elif args.command == "export":
+        _export(args, paths[0])
     else:
         weights.write_half(paths[0], args.outdir)
+
+
+def _export(args, path):
+    from skimage import data
+
+    import weights
+    from super_resolution.precision import mixed
+    from super_resolution.reach import grid, receptive_radius
+    from super_resolution.tiles import rounded_up
+
+    model = weights.load(path)
+    shipped = path.parent == pretrained.FOLDER and pretrained.models().get(path.stem, {}).get("licence")
+    facts = {"name": path.stem, "scale": weights.model_scale(model), "grid": grid(model),
+             "halo": rounded_up(receptive_radius(model), grid(model)), "licence": args.licence or shipped or "unknown"}
+    note = weights.write_runtime(
+        model, args.outdir, {key: str(value) for key, value in facts.items()}, data.chelsea()[90:162, 130:230],
+        mixed(model, "mixed_float16") if args.fp16 else None, args.opset)
+    print(f"{note}\nwritten: {args.outdir}")
 
 
 def _command_first(argv):

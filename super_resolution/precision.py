@@ -5,10 +5,15 @@ from keras import layers, tree
 
 
 def mixed_bfloat16(model):
-    """Returns a copy of a float32 network that computes in bfloat16 between its first and last convolutions.
+    """Returns a copy of a network that computes in bfloat16 between its first and last convolutions: see `mixed`."""
+    return mixed(model, "mixed_bfloat16")
+
+
+def mixed(model, policy):
+    """Returns a copy of a float32 network that computes in 16 bits between its first and last convolutions.
 
     Its weights are float32, as those of `model`, and so is the work of the layers that touch images: those without a
-    convolution before them or without one after them. All others have the policy mixed_bfloat16.
+    convolution before them or without one after them. All others have the `policy`: mixed_bfloat16 or mixed_float16.
     """
     before = _beside_convolutions(model.layers, lambda layer: layer.input, lambda layer: layer.output)
     after = _beside_convolutions(reversed(model.layers), lambda layer: layer.output, lambda layer: layer.input)
@@ -16,12 +21,12 @@ def mixed_bfloat16(model):
              if isinstance(layer, layers.Conv2D) or (layer.name in before and layer.name in after)}
 
     def clone(layer):
-        policy = "mixed_bfloat16" if layer.name in inner else "float32"
-        return type(layer).from_config({**layer.get_config(), "dtype": policy})
+        dtype = policy if layer.name in inner else "float32"
+        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
 
-    mixed = keras.models.clone_model(model, clone_function=clone)
-    mixed.set_weights(model.get_weights())
-    return keras.Model(mixed.inputs[0], mixed.outputs[0], name=model.name)  # takes one tensor, as `model`
+    copied = keras.models.clone_model(model, clone_function=clone)
+    copied.set_weights(model.get_weights())
+    return keras.Model(copied.inputs[0], copied.outputs[0], name=model.name)  # takes one tensor, as `model`
 
 
 def _beside_convolutions(ordered_layers, sources, results):

@@ -4,6 +4,7 @@ from weights.files import convert, load
 from weights.foreign import load_foreign
 from weights.mixing import mix, write_half, write_with_colours
 from weights.native import copy, model_scale, save
+from weights.runtimes import write_runtime
 
-__all__ = ["convert", "copy", "load", "load_foreign", "mix", "model_scale", "save", "write_half",
+__all__ = ["convert", "copy", "load", "load_foreign", "mix", "model_scale", "save", "write_half", "write_runtime",
            "write_with_colours"]
