@@ -205,27 +205,12 @@ def _make_model(args):
     elif args.command == "colours":
         weights.write_with_colours(paths[0], args.outdir)
     elif args.command == "export":
-        _export(args, paths[0])
+        from super_resolution.exporting import export
+
+        note, _ = export(paths[0], args.outdir, args.fp16, args.opset, args.licence)
+        print(f"{note}\nwritten: {args.outdir}")
     else:
         weights.write_half(paths[0], args.outdir)
-
-
-def _export(args, path):
-    from skimage import data
-
-    import weights
-    from super_resolution.precision import mixed
-    from super_resolution.reach import grid, receptive_radius
-    from super_resolution.tiles import rounded_up
-
-    model = weights.load(path)
-    shipped = path.parent == pretrained.FOLDER and pretrained.models().get(path.stem, {}).get("licence")
-    facts = {"name": path.stem, "scale": weights.model_scale(model), "grid": grid(model),
-             "halo": rounded_up(receptive_radius(model), grid(model)), "licence": args.licence or shipped or "unknown"}
-    note = weights.write_runtime(
-        model, args.outdir, {key: str(value) for key, value in facts.items()}, data.chelsea()[90:162, 130:230],
-        mixed(model, "mixed_float16") if args.fp16 else None, args.opset)
-    print(f"{note}\nwritten: {args.outdir}")
 
 
 def _command_first(argv):
