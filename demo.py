@@ -3,10 +3,12 @@
     python demo.py -i ./demo -o ./output
     python demo.py -i photo.png -o photo-x3.png --outscale 3
     python demo.py -i ./photos -o ./output --recursive --compare --model ./output/20261123-120000/models/epoch-300.keras
+    python demo.py --page -o ./page --model wdsr-b-8-x4
 
 NAME.EXT becomes NAME-sr.EXT in the output folder. Large images are done in tiles, whose size follows from the network.
 A file that cannot be done is reported, the others are done, and the exit code is 1. What earlier runs have written is
-never an input, and may be replaced; other files are not.
+never an input, and may be replaced; other files are not. --page writes a page that enlarges photos in the browser of
+whoever opens it; it needs requirements/export.txt, and once the network.
 """
 
 import argparse
@@ -14,14 +16,16 @@ import contextlib
 import math
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, MODEL_SCALES
-from command_line import add_device_options, number, prepare_backend, run, script_parser
+from command_line import add_device_options, number, prepare_backend, run, script_parser, typed_options
 from imaging.formats import BY_SUFFIX, CHOICES, SUFFIXES, format_by_suffix
 
 DEFAULT_INPUT = "./demo"
 LARGEST_FACTOR = 100
+PAGE_OPTIONS = ("page", "outdir", "model", "scale", "overwrite", "gpu_memory_fraction", "debug")
 # Variables of a job in an array: its number, how many there are, and the first number.
 JOB_ARRAYS = (("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),)
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
@@ -68,6 +72,9 @@ def parser():
                            "against the network")
     look.add_argument("--hr", type=Path, metavar="DIR",
                       help="originals for --compare, paired by name, with PSNR and SSIM")
+    look.add_argument("--page", action="store_true",
+                      help="take no images, and write a page index.html with the model in it, which enlarges photos "
+                           "that are dropped on it; best with a small model")
     add_device_options(p)
     return p
 
@@ -99,6 +106,10 @@ def parse_args(argv=None):
     """Parses the command line."""
     p = parser()
     args = p.parse_args(argv)
+    others = [name for name in typed_options(p, argv) if name not in PAGE_OPTIONS] if args.page else ()
+    if others:
+        name = "indir" if others[0] == "inputs" else others[0]
+        p.error(f"--{name.replace('_', '-')} cannot be combined with --page, which takes no images")
     if args.part and args.compare:
         p.error("--part cannot be combined with --compare, whose page shows all images")
     if args.hr and not args.compare:
@@ -112,10 +123,10 @@ def main(args):
     """Super-resolves the images of `args.inputs`; returns 1 if any of them failed."""
     if args.list_models:
         return _list_models()
+    if args.page:
+        return _write_page(args)
     from comparison import PAGE_NAME
-    from errors import UserError
     from files import make_folder
-    from imaging.marks import is_foreign
     from super_resolution.existing import fitting
     from super_resolution.inputs import Inputs
     from super_resolution.jobs import share
@@ -127,9 +138,8 @@ def main(args):
         num_images = len(jobs)
         jobs = share(jobs, *args.part)
         print(f"share {args.part[0]} of {args.part[1]}: {len(jobs)} of {num_images} images")
-    page = folder / PAGE_NAME
-    if args.compare and is_foreign(page) and not args.overwrite:
-        raise UserError(f"{page}: is there and no run has written it: choose another folder, or --overwrite")
+    if args.compare:
+        _check_page(folder / PAGE_NAME, args.overwrite)
     make_folder(folder)
     groups = _by_model(args, jobs)
     num_failed, num_done = len(inputs.failures), 0
@@ -248,6 +258,32 @@ def _kind(jobs):
     """Returns the formats of the jobs' photos in words, such as 'JPEG and WebP images'."""
     names = sorted({form.name if form else "other" for form in (format_by_suffix(job.source) for job in jobs)})
     return f"{' and '.join(names)} image{'s' if len(jobs) > 1 else ''}"
+
+
+def _write_page(args):
+    """Writes the page that enlarges photos in a browser."""
+    prepare_backend(args.gpu_memory_fraction)
+    from comparison import PAGE_NAME
+    from comparison.enlarging import fetch_runtime, write_enlarging_page
+    from super_resolution.exporting import export
+    from super_resolution.loading import model_path
+
+    page = args.outdir / PAGE_NAME
+    _check_page(page, args.overwrite)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model.onnx"
+        note, facts = export(model_path(args.model, args.scale), model)
+        write_enlarging_page(page, fetch_runtime(), model.read_bytes(), facts)
+    print(f"{note}\nto enlarge photos: {page}")
+    return 0
+
+
+def _check_page(page, overwrite):
+    from errors import UserError
+    from imaging.marks import is_foreign
+
+    if is_foreign(page) and not overwrite:
+        raise UserError(f"{page}: is there and no run has written it: choose another folder, or --overwrite")
 
 
 def _list_models():

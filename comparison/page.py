@@ -60,7 +60,7 @@ class ComparisonPage:
         links = [self._link(sr_path, "Super-resolved image")]
         if figure_path is not None:
             links.append(self._link(figure_path, "Figure"))
-        entry = _template("entry.html").substitute(_fields(comparison), links="\n".join(links))
+        entry = template("entry.html").substitute(_fields(comparison), links="\n".join(links))
         with write_errors(self.path):
             self._spool.seek(self._end)  # over what a full disk may have left half written
             self._spool.write(entry.encode("utf-8"))
@@ -72,7 +72,7 @@ class ComparisonPage:
 
     def write(self):
         """Writes the page, `index.html`, atomically; returns its path."""
-        page = _template("page.html").substitute(model=_text(self.model_name), summary=_text(self._summary()))
+        page = template("page.html").substitute(model=as_html(self.model_name), summary=as_html(self._summary()))
         head, tail = page.split("<!-- images -->\n")
         with atomic_path(self.path) as temporary:
             with open(temporary, "wb") as file:
@@ -114,14 +114,15 @@ def _fields(comparison):
              **{name: str(comparison.scores.get(name, "")) for name in ("bicubic", "sr")}}
     return {"width": width, "height": height, "shown_width": width * zoom, "shown_height": height * zoom,
             "rendering": "pixelated" if zoom > 1 else "auto", "before": _data_uri(before), "after": _data_uri(after),
-            **{name: _text(text) for name, text in texts.items()}}
+            **{name: as_html(text) for name, text in texts.items()}}
 
 
-def _template(name):
+def template(name):
+    """Returns a `string.Template` of HTML that stands beside this file."""
     return Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
-def _text(text):
+def as_html(text):
     """Returns text for HTML; bytes of a file name that are no UTF-8 become question marks."""
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 

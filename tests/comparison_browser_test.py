@@ -1,5 +1,6 @@
 """The comparison page as people use it, in a headless Chromium."""
 
+import base64
 import io
 import json
 import shutil
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from errors import UserError
 from imaging.resize import imresize
 from tests.comparison_pages import MODEL, NAME, assert_close, make_comparison, write_page
-from tests.conftest import save_photo
+from tests.conftest import make_photo, save_photo
 
 BESIDE_HANDLE = 26  # pixels on either side that its knob covers
 
@@ -154,3 +156,76 @@ def test_the_page_fits_its_window_in_light_and_in_dark(opened):
     (ink, paper), (dark_ink, dark_paper) = [[int(value) for value in pair] for pair in colours]
     assert paper - ink > 150
     assert dark_ink - dark_paper > 150
+
+
+@pytest.fixture(scope="module")
+def enlarging_page(tmp_path_factory):
+    """The address of a page of demo.py --page, with the smallest shipped model."""
+    import keras
+
+    import demo
+
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("TensorFlow writes the model of the page")
+    for package in ("onnx", "tf2onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="requirements/export.txt is not installed")
+    folder = tmp_path_factory.mktemp("page")
+    args = demo.parse_args(["--page", "-o", str(folder), "-m", "wdsr-b-8-x2"])
+    try:
+        assert demo.main(args) == 0
+    except UserError as error:
+        if "cannot be downloaded" not in str(error):
+            raise
+        pytest.skip(f"the browser's runtime comes from a registry: {error}")
+    assert (folder / "index.html").stat().st_size < 15e6
+    return (folder / "index.html").as_uri()
+
+
+def enlarged(browser, photo, drop):
+    """Returns the image that the page in `browser` makes of a file, chosen or dropped, and what it says."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    if drop:
+        content = base64.b64encode(photo.read_bytes()).decode("ascii")
+        browser.execute_script(
+            "const files = new DataTransfer();"
+            "const bytes = Uint8Array.from(atob(arguments[0]), character => character.charCodeAt(0));"
+            "files.items.add(new File([bytes], arguments[1]));"
+            "document.querySelector('label').dispatchEvent("
+            "  new DragEvent('drop', {dataTransfer: files, bubbles: true, cancelable: true}))", content, photo.name)
+    else:
+        browser.find_element("css selector", "input").send_keys(str(photo))
+    said = WebDriverWait(browser, 120).until(lambda browser: next(
+        (line for line in [browser.find_element("css selector", "#status").text]
+         if line.startswith((f"{photo.name}: ", "Not enlarged"))), None))
+    address = browser.execute_script("return document.querySelector('canvas').toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB")), said
+
+
+@pytest.mark.slow
+def test_a_photo_on_the_page_is_enlarged_as_demo_py_does_and_goes_nowhere(browser, enlarging_page, tmp_path):
+    from super_resolution import load
+
+    browser.get_log("performance")
+    browser.get_log("browser")
+    browser.get(enlarging_page)
+    super_resolve = load("wdsr-b-8-x2")
+    for height, width, drop in ((150, 301, True), (61, 5, False)):  # several tiles, and less than one
+        lr = make_photo(height, width, seed=height)
+        photo = save_photo(tmp_path / f"photo {width}.png", lr)
+        sr, said = enlarged(browser, photo, drop)
+        assert said.startswith(f"{photo.name}: {2 * width} x {2 * height} pixels, ")
+        assert np.abs(sr - super_resolve.enlarge(lr).astype(int)).max() <= 1
+        link = browser.find_element("css selector", "#link a")
+        assert link.get_attribute("download") == f"photo {width}-sr.png"
+    assert browser.get_log("browser") == []
+    assert {address for address in requested(browser) if not address.startswith("blob:")} <= {enlarging_page, "data:"}
+
+
+@pytest.mark.slow
+def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_enlarged(browser, enlarging_page, tmp_path):
+    browser.get(enlarging_page)
+    (tmp_path / "text.png").write_text("no photo", encoding="utf-8")
+    assert enlarged(browser, tmp_path / "text.png", True)[1].startswith("Not enlarged: ")
+    sr, _ = enlarged(browser, save_photo(tmp_path / "photo.png", make_photo(9, 12)), True)
+    assert sr.shape == (18, 24, 3)

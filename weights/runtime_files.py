@@ -121,11 +121,30 @@ def _run_openvino(path):
     return lambda batch: compiled(batch)[0]
 
 
+class Resizing(keras.layers.UpSampling2D):
+    """Repeats pixels by an operation that LiteRT has; what Keras does hides the number of channels from it."""
+
+    def call(self, inputs):
+        import tensorflow as tf
+
+        return tf.image.resize(inputs, tf.shape(inputs)[1:3] * self.size, "nearest")
+
+
+def _for_litert(model):
+    def clone(layer):
+        kind = Resizing if isinstance(layer, keras.layers.UpSampling2D) else type(layer)
+        return kind.from_config(layer.get_config())
+
+    cloned = keras.models.clone_model(model, clone_function=clone)
+    cloned.set_weights(model.get_weights())
+    return keras.Model(cloned.inputs[0], cloned.outputs[0], name=model.name)
+
+
 def _write_litert(path, export):
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        _save_model(folder, export.model)
+        _save_model(folder, _for_litert(export.model))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if export.half is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
