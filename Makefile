@@ -16,7 +16,7 @@ PARALLEL = -n auto --dist loadfile
 # What does not compute with Keras need not be tested again on each backend.
 BACKEND_TESTS = $(addprefix --ignore=tests/, \
 	archives_test.py colours_test.py command_line_test.py comparison_browser_test.py \
-	comparison_page_test.py conversion_test.py data_test.py degradations_test.py degrading_test.py \
+	comparison_enlarging_test.py comparison_page_test.py conversion_test.py data_test.py degradations_test.py degrading_test.py \
 	demo_inputs_test.py evaluate_sets_test.py files_test.py images_test.py install_test.py layout_test.py marks_test.py \
 	metadata_test.py pairing_test.py photos_test.py readme_test.py reported_data_test.py \
 	reported_photos_test.py resize_test.py shipped_test.py side_information_test.py sources_test.py \

@@ -262,14 +262,15 @@ def _kind(jobs):
 
 def _write_page(args):
     """Writes the page that enlarges photos in a browser."""
-    prepare_backend(args.gpu_memory_fraction)
     from comparison import PAGE_NAME
     from comparison.enlarging import fetch_runtime, write_enlarging_page
-    from super_resolution.exporting import export
-    from super_resolution.loading import model_path
 
     page = args.outdir / PAGE_NAME
     _check_page(page, args.overwrite)
+    prepare_backend(args.gpu_memory_fraction)
+    from super_resolution.exporting import export
+    from super_resolution.loading import model_path
+
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
         note, facts = export(model_path(args.model, args.scale), model)
