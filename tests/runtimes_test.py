@@ -17,7 +17,7 @@ from model import keep_colours
 from model.networks import NETWORKS, build_network
 from super_resolution import load
 from super_resolution.precision import mixed
-from tests.conftest import ROOT, assert_one_line_error, make_photo
+from tests.conftest import ROOT, make_photo
 from weights.runtime_files import RUNTIMES, Runtime
 from weights.runtimes import HALF_TOLERANCE, OPSETS, TOLERANCE, write_runtime
 
@@ -241,10 +241,3 @@ def test_the_lines_of_the_readme_enlarge_a_photo_without_keras(tmp_path, run_mai
     exec(compile(code, "README.md", "exec"), {})
     ours = np.asarray(Image.open("photo-sr.png"), int)
     assert np.abs(ours - load("wdsr-b-8-x4").enlarge(np.asarray(photo)).astype(int)).max() <= 1
-
-
-@needs_tensorflow
-def test_the_command_says_what_is_missing_in_one_line(tmp_path, run_main, monkeypatch):
-    monkeypatch.setitem(RUNTIMES, ".onnx", RUNTIMES[".onnx"]._replace(modules=("no_such_package",)))
-    result = run_main(convert, "export", "-i", "wdsr-b-8-x4", "-o", tmp_path / "model.onnx")
-    assert_one_line_error(result, "model.onnx", "requirements/export.txt")

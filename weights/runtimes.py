@@ -96,12 +96,12 @@ def _check_range(target, model, batch):
         if any(np.abs(array).max(initial=0) > half for array in layer.get_weights()):
             raise UserError(f"{target}: the layer {layer.name} has weights that are too large for float16 (at most "
                             f"{half:,.0f}): choose float32")
-    outputs = keras.Model(model.inputs[0], [layer.output for layer in model.layers])(batch, training=False)
-    for layer, output in zip(model.layers, outputs, strict=True):
-        largest = float(keras.ops.max(keras.ops.abs(output)))
+    # Maxima alone, computed as one graph: the features of all layers at once would take gigabytes.
+    maxima = keras.Model(model.inputs[0], [keras.ops.max(keras.ops.abs(layer.output)) for layer in model.layers])
+    for layer, largest in zip(model.layers, maxima.predict_on_batch(batch), strict=True):
         if not largest <= HALF_LIMIT:
-            raise UserError(f"{target}: the features of the layer {layer.name} reach {largest:,.0f}, too much for "
-                            f"float16, which ends at {half:,.0f}: choose float32")
+            raise UserError(f"{target}: the features of the layer {layer.name} reach {float(largest):,.0f}, too much "
+                            f"for float16, which ends at {half:,.0f}: choose float32")
 
 
 def _compare(target, model, run, batches, tolerance):
