@@ -35,22 +35,22 @@ class Side:
 
     def __init__(self, python, case):
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-        self._process = subprocess.Popen([python, HERE / "peer_side.py", json.dumps(case)], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([python, HERE / "peer_side.py", json.dumps(case)], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
         self.samples = []
-        line = self._process.stdout.readline()
+        line = self.process.stdout.readline()
         self.facts = json.loads(line) if line.startswith("{") else None
 
     def call(self):
         """Does one call and keeps its seconds."""
-        print(file=self._process.stdin, flush=True)
-        self.samples.append(float(self._process.stdout.readline()))
+        print(file=self.process.stdin, flush=True)
+        self.samples.append(float(self.process.stdout.readline()))
 
     def end(self):
         """Ends the process; returns its peak memory in MiB."""
-        self._process.stdin.close()
-        peak = self._process.stdout.read()
-        self._process.wait()
+        self.process.stdin.close()
+        peak = self.process.stdout.read()
+        self.process.wait()
         return float(peak) if peak else None
 
 
