@@ -7,7 +7,8 @@
 
 The protocol says how images are compared: original (RGB, no border removed, neither clipped nor rounded; with
 --dataset), div2k (RGB, scale + 6 pixels of border removed, rounded), benchmark (Y channel, scale pixels of border
-removed, rounded; with --images) or ntire (RGB, else as benchmark). Each part of it can be set by itself.
+removed, rounded; with --images) or ntire (RGB, else as benchmark). Each part of it can be set by itself. VGG54 (of the
+central 224 pixels), LPIPS and DISTS are always of RGB images; the last two need requirements/metrics.txt.
 
 A file of --sets has a table for each set, such as [Set14], with the folders hr and lr, relative to the file, and
 pair_by = "order" where that is right. --sr-images are measured as they are, whoever made them.
@@ -26,6 +27,7 @@ from command_line import (
     PAIRING_ADVICE,
     add_dataset_options,
     add_device_options,
+    add_vgg_weights,
     add_white_level,
     id_range,
     prepare_backend,
@@ -83,6 +85,7 @@ def parser():
     protocol.add_argument("--rounded", action=argparse.BooleanOptionalAction, help="round the output to whole numbers")
     for name in METRICS_ON_REQUEST:
         protocol.add_argument(f"--{name}", action="store_true", help=f"compute {name.upper()} as well")
+    add_vgg_weights(protocol)
     add_device_options(p)
     return p
 
@@ -169,7 +172,7 @@ def _evaluations(args, protocol, narrow, on_failure):
     )
     from imaging.image_files import read_image
 
-    metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)])
+    metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)], args.vgg_weights)
     if not args.images:
         downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, seed=0)
         samples_of = partial(dataset_samples, args.dataset, downgrade, ids=args.validation_images)

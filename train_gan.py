@@ -7,7 +7,6 @@ Each run makes a time-stamped folder below --outdir, with models/generator-epoch
 """
 
 import sys
-from pathlib import Path
 
 from choices import CONTENT_LOSSES, GENERATORS
 from command_line import (
@@ -19,6 +18,7 @@ from command_line import (
     add_precision_option,
     add_run_options,
     add_training_data_options,
+    add_vgg_weights,
     args_lines,
     auto_resume,
     check_scale,
@@ -68,8 +68,7 @@ def parser():
     training.add_argument("--batch-size", type=number(int, 1), default=16, metavar="N", help="patches in a batch")
     training.add_argument("--content-loss", choices=CONTENT_LOSSES, default="vgg54",
                           help="the VGG19 features in which images are compared")
-    training.add_argument("--vgg-weights", type=_vgg_weights, default="imagenet", metavar="FILE",
-                          help="imagenet (Keras downloads them) or a VGG19 file of Keras (.h5)")
+    add_vgg_weights(training)
     for name in ("generator", "discriminator"):
         training.add_argument(f"--{name}-learning-rate", type=number(float, 0, exclusive=True), default=1e-4,
                               metavar="F", help="at the start")
@@ -87,11 +86,6 @@ def parser():
     add_keeping_options(saving)
     add_device_options(p)
     return p
-
-
-def _vgg_weights(text):
-    """Parses 'imagenet', or the path of a file."""
-    return text if text == "imagenet" else Path(text)
 
 
 def parse_args(argv=None):
@@ -174,7 +168,7 @@ def _build(args):
 
 def _features(args, name):
     """Returns VGG19 features with the weights of `--vgg-weights`."""
-    from training.perceptual import load_features
+    from weights.vgg import load_features
 
     return load_features(name, args.vgg_weights, advice="give its path with --vgg-weights")
 

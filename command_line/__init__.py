@@ -15,6 +15,7 @@ from command_line.groups import (
     add_precision_option,
     add_run_options,
     add_training_data_options,
+    add_vgg_weights,
     add_white_level,
     check_scale,
 )
@@ -46,10 +47,9 @@ from command_line.runs import (
 
 __all__ = [
     "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "VALIDATION_ADVICE",
-    "Formatter", "Parser",
-    "add_dataset_options", "add_device_options", "add_keeping_options", "add_log_options", "add_precision_option",
-    "add_run_options", "add_training_data_options", "add_white_level", "args_lines", "auto_resume", "check_scale",
-    "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
-    "prepare_backend", "print_end", "print_start", "report_devices", "resume_args", "run", "say_done", "script_parser",
-    "typed_options", "words_for",
+    "Formatter", "Parser", "add_dataset_options", "add_device_options", "add_keeping_options", "add_log_options",
+    "add_precision_option", "add_run_options", "add_training_data_options", "add_vgg_weights", "add_white_level",
+    "args_lines", "auto_resume", "check_scale", "evaluation_options", "fixed_options", "folder_part", "id_range",
+    "limit_gpu_memory", "model_file", "number", "prepare_backend", "print_end", "print_start", "report_devices",
+    "resume_args", "run", "say_done", "script_parser", "typed_options", "words_for",
 ]

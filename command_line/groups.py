@@ -71,6 +71,13 @@ def add_precision_option(parser):
                         help="of the computation; weights and saved models are float32")
 
 
+def add_vgg_weights(parser):
+    """Adds `--vgg-weights`: 'imagenet', or the path of a file."""
+    parser.add_argument("--vgg-weights", type=lambda text: text if text == "imagenet" else Path(text),
+                        default="imagenet", metavar="FILE",
+                        help="imagenet (Keras downloads them) or a VGG19 file of Keras (.h5)")
+
+
 def add_dataset_options(parser):
     """Adds `--dataset` and `--downgrade`."""
     parser.add_argument("-d", "--dataset", type=Path, default="./DIV2K_BIN", metavar="DIR",

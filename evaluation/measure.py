@@ -95,20 +95,21 @@ class ImageCache:
     def __init__(self, max_bytes=CACHE_BYTES):
         self.free, self.entries = max_bytes, {}
 
-    def load(self, sample, scale, protocol):
-        """Returns `hr`, prepared by `protocol`, and `lr` of a sample."""
-        key = sample, scale, protocol
+    def load(self, sample, scale, protocols):
+        """Returns `hr` of a sample as a dict, prepared by each of the `protocols`, which share a border; and `lr`."""
+        key = sample, scale, protocols
         if key in self.entries:
             return self.entries[key]
         hr, lr = sample.load(scale)
-        hr = protocol.prepare(hr, scale)
-        if hr.size == 0:
+        prepared = {protocol: protocol.prepare(hr, scale) for protocol in protocols}
+        if not all(image.size for image in prepared.values()):
             raise UserError(f"{sample.hr}: nothing is left without the border of "
-                            f"{protocol.border_pixels(scale)} pixels")
-        if hr.nbytes + lr.nbytes <= self.free:
-            self.free -= hr.nbytes + lr.nbytes
-            self.entries[key] = hr, lr
-        return hr, lr
+                            f"{protocols[0].border_pixels(scale)} pixels")
+        size = sum(image.nbytes for image in prepared.values()) + lr.nbytes
+        if size <= self.free:
+            self.free -= size
+            self.entries[key] = prepared, lr
+        return prepared, lr
 
 
 def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambda samples: samples, on_failure=None,
@@ -136,6 +137,7 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
     """
     cache = cache or ImageCache(max_bytes=0)
     metrics = choose_metrics() if metrics is None else metrics
+    protocols = tuple(dict.fromkeys(metric.protocol(protocol) for metric in metrics))
     rows, seconds = [], 0.0
     pending = deque()
     refused = []  # what `enlarge` could not do: the fault of the images, or of the network where it is all of them
@@ -145,7 +147,7 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
         with reporting(f"{enlarge.name}: {sample.hr}", note):
             rows.append(_row(sample, score.result()))
 
-    loaded = _loaded(samples, lambda sample: cache.load(sample, enlarge.scale, protocol), progress, on_failure)
+    loaded = _loaded(samples, lambda sample: cache.load(sample, enlarge.scale, protocols), progress, on_failure)
     with ThreadPoolExecutor(PENDING_SCORES) as scorer:
         for sample, hr, lr in loaded:
             with reporting(f"{enlarge.name}: {sample.hr}", note):
@@ -184,8 +186,10 @@ def _loaded(samples, load, progress, on_failure):
 
 
 def _score(hr, sr, scale, protocol, metrics):
-    sr = protocol.prepare(sr, scale)
-    return {metric.name: metric.function(hr, sr) for metric in metrics}
+    """Returns the figure of each metric of `sr`, and of `hr`, a dict of what protocols have made of it."""
+    sr = {each: each.prepare(sr, scale) for each in hr}
+    chosen = [(metric, metric.protocol(protocol)) for metric in metrics]
+    return {metric.name: metric.function(hr[each], sr[each]) for metric, each in chosen}
 
 
 def _row(sample, score):

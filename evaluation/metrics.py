@@ -8,6 +8,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from choices import METRICS_ON_REQUEST
+from evaluation import perceptual
 
 SSIM_WINDOW = 11  # pixels on a side
 
@@ -21,13 +22,19 @@ class Metric(NamedTuple):
         function: from `hr` and `sr`, (H, W, channels) float32 as a `Protocol` prepares them, to a number.
         higher_is_better: whether the best model has the highest mean, or the lowest.
         decimals: in the table; single lines have 4.
+        load: from a file of VGG19 weights to the function, where that needs a trained network; else None.
     """
 
     name: str
     label: str
-    function: Callable
+    function: Callable | None
     higher_is_better: bool
     decimals: int
+    load: Callable | None = None
+
+    def protocol(self, protocol):
+        """Returns the `Protocol` that the images are prepared by: trained networks are for RGB images."""
+        return protocol if self.load is None else protocol._replace(channels="rgb")
 
 
 def mean_squared_error(hr, sr):
@@ -62,9 +69,17 @@ def image_ssim(hr, sr):
 METRICS = (
     Metric("psnr", "PSNR", image_psnr, higher_is_better=True, decimals=3),
     Metric("ssim", "SSIM", image_ssim, higher_is_better=True, decimals=4),
+    Metric("vgg54", "VGG54", None, higher_is_better=False, decimals=4, load=perceptual.vgg54),
+    Metric("lpips", "LPIPS", None, higher_is_better=False, decimals=4, load=perceptual.lpips),
+    Metric("dists", "DISTS", None, higher_is_better=False, decimals=4, load=perceptual.dists),
 )
 
 
-def choose_metrics(requested=()):
-    """Returns the rows of `METRICS`, without those of `choices.METRICS_ON_REQUEST` whose names are not `requested`."""
-    return [metric for metric in METRICS if metric.name not in METRICS_ON_REQUEST or metric.name in requested]
+def choose_metrics(requested=(), vgg_weights="imagenet"):
+    """Returns the rows of `METRICS`, without those of `choices.METRICS_ON_REQUEST` whose names are not `requested`.
+
+    Raises:
+        UserError: the network of a metric, such as VGG19 with `vgg_weights`, cannot be loaded.
+    """
+    chosen = [metric for metric in METRICS if metric.name not in METRICS_ON_REQUEST or metric.name in requested]
+    return [metric._replace(function=metric.load(vgg_weights)) if metric.load else metric for metric in chosen]

@@ -9,7 +9,7 @@ from model.common import (
     SymmetricPadding,
 )
 from model.edsr import edsr, edsr_gen
-from model.losses import LOSSES, pixel_loss
+from model.losses import LOSSES, feature_distance, pixel_loss
 from model.metrics import crop_margin, psnr
 from model.msr_resnet import msr_resnet
 from model.networks import NETWORKS, build_network
@@ -21,6 +21,7 @@ from model.wdsr import wdsr_a, wdsr_b
 
 __all__ = [
     "LOSSES", "NETWORKS", "BilinearEnlarging", "ColourKeeping", "CropToImage", "PixelShuffle", "PixelUnshuffle",
-    "SymmetricPadding", "build_network", "crop_margin", "discriminator", "edsr", "edsr_gen", "keep_colours",
-    "msr_resnet", "pixel_loss", "psnr", "rrdb", "span", "sr_resnet", "srvgg", "vgg_22", "vgg_54", "wdsr_a", "wdsr_b",
+    "SymmetricPadding", "build_network", "crop_margin", "discriminator", "edsr", "edsr_gen", "feature_distance",
+    "keep_colours", "msr_resnet", "pixel_loss", "psnr", "rrdb", "span", "sr_resnet", "srvgg", "vgg_22", "vgg_54",
+    "wdsr_a", "wdsr_b",
 ]

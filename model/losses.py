@@ -1,9 +1,10 @@
-"""Pixel-wise losses: one value per pixel, on images (N, H, W, 3) in [0, 255]."""
+"""Pixel-wise losses, one value per pixel, on images (N, H, W, 3) in [0, 255]; and the distance of features."""
 
 from keras import losses, ops
 
 from model.metrics import crop_margin
 
+CONTENT_SCALE = 12.75  # SRGAN paper, section 3.2: VGG features are divided by it, which is 0.006 x their squared error
 CHARBONNIER_EPSILON = 1e-3  # Lai et al. 2017, section 3.3
 
 
@@ -24,3 +25,9 @@ def pixel_loss(name):
 
     loss.__name__ = name
     return loss
+
+
+def feature_distance(hr_features, sr_features):
+    """Returns the mean squared difference of each image's features, divided by `CONTENT_SCALE` each: (N,)."""
+    difference = (ops.cast(hr_features, "float32") - ops.cast(sr_features, "float32")) / CONTENT_SCALE
+    return ops.mean(ops.square(difference), axis=(1, 2, 3))

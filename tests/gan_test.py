@@ -27,8 +27,8 @@ from tests.golden_cases import adversarial_steps, set_weights, small_features
 from tests.runs import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
 from training.gan import GANTraining, label_entropy
-from training.perceptual import load_features
 from training.workspace import Workspace, read_state
+from weights.vgg import load_features
 
 GENERATORS = {"sr-resnet": functools.partial(sr_resnet, 4, 4, 1),
               "edsr-gen": functools.partial(edsr, 4, 4, 1, tanh_activation=True)}
@@ -181,7 +181,7 @@ def train_on_vgg(run_main, dataset, tmp_path, vgg_file):
 
 def use_small_features(monkeypatch):
     """Puts a network of one layer in place of VGG19, which takes most of the time of a tiny training."""
-    monkeypatch.setattr("training.perceptual.load_features", lambda *_, **__: small_features())
+    monkeypatch.setattr("weights.vgg.load_features", lambda *_, **__: small_features())
 
 
 @pytest.fixture

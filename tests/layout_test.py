@@ -18,7 +18,7 @@ MAY_IMPORT = {  # of the rooms; the scripts may import all of them
     "weights": GROUND | {"model"},
     "data": GROUND | {"datasets"},
     "super_resolution": GROUND | {"imaging", "weights", "model", "pretrained"},
-    "evaluation": GROUND | {"imaging", "datasets", "weights", "super_resolution"},
+    "evaluation": GROUND | {"model", "imaging", "datasets", "weights", "super_resolution"},
     "comparison": GROUND | {"imaging", "datasets", "evaluation"},
     "training": GROUND | {"model", "optimizer", "imaging", "datasets", "data", "weights", "super_resolution",
                           "evaluation"},

@@ -10,7 +10,8 @@ import contextlib
 import keras
 from keras import layers, ops
 
-CONTENT_SCALE = 12.75  # SRGAN paper, section 3.2: VGG features are divided by it, which is 0.006 x their squared error
+from model import feature_distance
+
 ADVERSARIAL_FACTOR = 1e-3  # equation 3
 
 
@@ -97,12 +98,6 @@ class DiscriminatorStep(AdversarialStep):
         self._record(discriminator_loss_real=loss_real, discriminator_loss_fake=loss_fake,
                      discriminator_accuracy=ops.cast(right, "float32"))
         return ops.mean(loss_real) + ops.mean(loss_fake)
-
-
-def feature_distance(hr_features, sr_features):
-    """Returns the mean squared difference of each image's features, divided by `CONTENT_SCALE` each: (N,)."""
-    difference = (ops.cast(hr_features, "float32") - ops.cast(sr_features, "float32")) / CONTENT_SCALE
-    return ops.mean(ops.square(difference), axis=(1, 2, 3))
 
 
 def cross_entropy(labels, logits):
