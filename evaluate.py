@@ -49,9 +49,11 @@ def parser():
                    help="the models' scale; by default each model's own")
     p.add_argument("--table", choices=TABLES, default="text", help="how the table is printed")
     p.add_argument("--complexity", nargs="?", type=_size, const=(1280, 720), metavar="WxH",
-                   help="add the multiply-adds and activations of the models for outputs of this size (1280x720)")
+                   help="add the multiply-adds and activations of the models for outputs of this size (1280x720), and "
+                        "the peak of memory while the images are evaluated")
     p.add_argument("--compare-with", type=_model, metavar="MODEL",
-                   help="compare each model with this one, image by image, with a 95 %% interval of the mean")
+                   help="compare each model with this one, image by image, with a 95 %% interval of the mean; with "
+                        "--save-images also in figures of the images that differ most")
     p.add_argument("--best-by", choices=("psnr", *METRICS_ON_REQUEST), default="psnr",
                    metavar="METRIC", help="metric of the last line")
     p.add_argument("--save-images", type=Path, metavar="DIR", help="folder to write the outputs to, as IMAGE_MODEL.png")
@@ -154,6 +156,11 @@ def main(args):
         report.write_details(args.details, results, settings)
     if args.compare_with:
         print(report.differences(results, str(args.compare_with)))
+        if args.save_images:
+            from comparison import write_difference_figures
+
+            for path in write_difference_figures(results, str(args.compare_with), args.save_images):
+                print(f"figure: {path}")
     print(report.best(results, args.best_by))
     return 1 if failures.lines else 0
 
@@ -261,19 +268,21 @@ def _of_scale(networks, scale, on_failure):
 
 def _results(enlargers, evaluations, output, on_failure):
     """Yields the `Result` of each that can be applied, on each set of images, and prints the models' as they come."""
-    from evaluation import complexity_of, report, reporting
+    from evaluation import complexity_of, peak_memory, report, reporting, reset_peak_memory
 
     for enlarge in enlargers:
         complexity = None
         for evaluation in evaluations:
             result = None
+            if output:
+                reset_peak_memory()
             with reporting(enlarge.name, on_failure):
                 result = evaluation.result(enlarge)
             if result is None:
                 continue
             if output and result.is_model:
                 complexity = complexity or complexity_of(enlarge.model, enlarge.scale, output)
-                result = result._replace(complexity=complexity)
+                result = result._replace(complexity=complexity, peak_mib=peak_memory())
             if result.is_model:
                 print(report.line(result), flush=True)
             yield result

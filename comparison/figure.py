@@ -45,9 +45,9 @@ def comparison_figure(comparison):
     lines = _wrapped(_small_print(comparison), _font(SMALL), width - 2 * MARGIN)
     bottom = MARGIN + grid_height + GAP
     figure = Image.new("RGB", (width, bottom + len(lines) * LINE + MARGIN // 2), PAPER)
-    _paste(figure, overview, MARGIN, MARGIN + (grid_height - CAPTION - overview.size[1]) // 2)
+    paste(figure, overview, MARGIN, MARGIN + (grid_height - CAPTION - overview.size[1]) // 2)
     for i, panel in enumerate(panels):
-        _paste(figure, panel, left + i % columns * (PANEL + GAP), MARGIN + i // columns * (PANEL + CAPTION + GAP))
+        paste(figure, panel, left + i % columns * (PANEL + GAP), MARGIN + i // columns * (PANEL + CAPTION + GAP))
     for i, line in enumerate(lines):
         ImageDraw.Draw(figure).text((MARGIN, bottom + i * LINE), line, GREY, _font(SMALL))
     return figure
@@ -112,7 +112,8 @@ def _small_print(comparison):
     return text
 
 
-def _paste(figure, panel, x, y):
+def paste(figure, panel, x, y):
+    """Draws a panel with its upper left corner at (x, y)."""
     (width, height), draw = panel.size, ImageDraw.Draw(figure)
     left, top = x + (width - panel.image.width) // 2, y + (height - panel.image.height) // 2
     figure.paste(panel.image, (left, top))

@@ -5,6 +5,7 @@ from evaluation.complexity import Complexity, complexity_of
 from evaluation.difference import compare
 from evaluation.failures import Failures, reporting
 from evaluation.measure import Evaluation, ImageCache, Result, Scores, measure
+from evaluation.memory import peak_memory, reset_peak_memory
 from evaluation.metrics import METRICS, Metric, choose_metrics, image_psnr, image_ssim, mean_squared_error
 from evaluation.models import Bicubic, find_models, load_models, with_bicubic
 from evaluation.outputs import Existing, output_samples, saving
@@ -16,6 +17,6 @@ __all__ = [
     "METRICS", "Bicubic", "Complexity", "DIV2KSample", "Evaluation", "Existing", "Failures", "ImageCache", "ImageSet",
     "Metric", "PSNRAndSSIM", "Protocol", "Result", "Sample", "Scores", "choose_metrics", "compare", "compare_by_bands",
     "complexity_of", "dataset_samples", "find_models", "folder_samples", "image_psnr", "image_sets", "image_ssim",
-    "load_models", "mean_squared_error", "measure", "output_samples", "reporting", "saving", "with_bicubic",
-    "y_channel",
+    "load_models", "mean_squared_error", "measure", "output_samples", "peak_memory", "reporting", "reset_peak_memory",
+    "saving", "with_bicubic", "y_channel",
 ]

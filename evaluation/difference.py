@@ -15,11 +15,13 @@ class Difference(NamedTuple):
         mean: of the differences of all images.
         interval: of 95 % around the mean, by a paired bootstrap.
         images: list of (name, difference), the largest differences first.
+        rows: of these images, both rows of the `Scores`.
     """
 
     mean: float
     interval: tuple
     images: list
+    rows: list
 
 
 def compare(scores, reference, name="psnr"):
@@ -27,12 +29,23 @@ def compare(scores, reference, name="psnr"):
 
     The interval is that of the mean over images that are drawn again with replacement, 10,000 times (Efron 1979).
     """
-    known = {row["hr"]: row[name] for row in reference.images}
-    images = [(row["image"], row[name] - known[row["hr"]]) for row in scores.images if row["hr"] in known]
-    if not images:
+    known = {row["hr"]: row for row in reference.images}
+    rows = [(row, known[row["hr"]]) for row in scores.images if row["hr"] in known]
+    if not rows:
         return None
-    values = np.array([value for _, value in images])
+    values = np.array([row[name] - other[name] for row, other in rows])
     chosen = np.random.default_rng(0).integers(len(values), size=(NUM_RESAMPLES, len(values)))
     low, high = np.percentile(values[chosen].mean(axis=1), (2.5, 97.5))
-    images.sort(key=lambda image: -abs(image[1]))
-    return Difference(float(values.mean()), (float(low), float(high)), images)
+    order = np.argsort(-np.abs(values), kind="stable")
+    images = [(rows[i][0]["image"], float(values[i])) for i in order]
+    return Difference(float(values.mean()), (float(low), float(high)), images, [rows[i] for i in order])
+
+
+def differences(results, reference):
+    """Yields each `Result` that can be compared with that of the model `reference`, that one, and the `Difference`."""
+    for result in results:
+        against = [other for other in results if other.name == reference
+                   and (other.scale, other.images) == (result.scale, result.images)]
+        difference = compare(result.scores, against[0].scores) if against and result.name != reference else None
+        if difference is not None:
+            yield result, against[0], difference

@@ -43,7 +43,7 @@ class Result(NamedTuple):
     """The `Scores` of a model, or of bicubic interpolation, which has no parameters (None).
 
     `images` is the name of the set of images, None where there is but one, and `complexity` is a `Complexity`, None
-    where it was not asked for.
+    where it was not asked for; so is `peak_mib`, the peak of `peak_memory` in the meantime.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Result(NamedTuple):
     scores: Scores
     images: str | None = None
     complexity: Complexity | None = None
+    peak_mib: float | None = None
 
     @property
     def is_model(self):

@@ -8,7 +8,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from choices import METRICS_ON_REQUEST
-from evaluation import perceptual
+from evaluation.perceptual import dists, lpips, vgg54
 
 SSIM_WINDOW = 11  # pixels on a side
 
@@ -69,9 +69,9 @@ def image_ssim(hr, sr):
 METRICS = (
     Metric("psnr", "PSNR", image_psnr, higher_is_better=True, decimals=3),
     Metric("ssim", "SSIM", image_ssim, higher_is_better=True, decimals=4),
-    Metric("vgg54", "VGG54", None, higher_is_better=False, decimals=4, load=perceptual.vgg54),
-    Metric("lpips", "LPIPS", None, higher_is_better=False, decimals=4, load=perceptual.lpips),
-    Metric("dists", "DISTS", None, higher_is_better=False, decimals=4, load=perceptual.dists),
+    Metric("vgg54", "VGG54", None, higher_is_better=False, decimals=4, load=vgg54),
+    Metric("lpips", "LPIPS", None, higher_is_better=False, decimals=4, load=lpips),
+    Metric("dists", "DISTS", None, higher_is_better=False, decimals=4, load=dists),
 )
 
 

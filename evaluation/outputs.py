@@ -78,9 +78,14 @@ def saving(folder):
     make_folder(folder)
 
     def save(sample, model, sr):
-        write_photo(folder / f"{sample.name}_{Path(model).stem.replace(' ', '_')}.png", Photo(to_uint8(sr)))
+        write_photo(output_path(folder, sample.name, model), Photo(to_uint8(sr)))
 
     return save
+
+
+def output_path(folder, image, model):
+    """Returns the path of an output that `saving` has written."""
+    return folder / f"{image}_{Path(model).stem.replace(' ', '_')}.png"
 
 
 def _without_common_end(paths, scale):

@@ -35,7 +35,7 @@ def lpips(_):
     Raises:
         UserError: its packages or weights are missing; says how to get them.
     """
-    return _of_torchmetrics("LPIPS", lambda image: image.lpip.LearnedPerceptualImagePatchSimilarity("alex", normalize=True))
+    return _of_torchmetrics("LPIPS", lambda image: image.lpip.LearnedPerceptualImagePatchSimilarity(normalize=True))
 
 
 def dists(_):

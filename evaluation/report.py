@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from evaluation import metrics
-from evaluation.difference import EXAMPLES, compare
+from evaluation.difference import EXAMPLES
+from evaluation.difference import differences as compared
 from files import write_csv, write_text
 
 
@@ -54,7 +55,7 @@ def _rows(results, is_joined):
     if is_joined:
         labels = [[f"{name} {' / '.join(metric.label for metric in found)}"] for name in sets]
     has_complexity = any(result.complexity for result in results)
-    costs = ["multiply-adds (G)", "activations (M)"] if has_complexity else []
+    costs = ["multiply-adds (G)", "activations (M)", "peak memory (MiB)"] if has_complexity else []
     rows = [["model", "scale", "parameters", *costs, *itertools.chain(*labels), "s/image"]]
     models = {}
     for result in results:
@@ -62,7 +63,9 @@ def _rows(results, is_joined):
     for (name, scale), by_set in models.items():
         first = next(iter(by_set.values()))
         cost = first.complexity
+        peak = max((result.peak_mib or 0 for result in by_set.values()), default=0)
         costs = ([f"{cost.multiply_adds / 1e9:.1f}", f"{cost.activations / 1e6:.1f}"] if cost else ["-", "-"])
+        costs.append(f"{peak:.0f}" if peak else "-")
         figures = [_figures(by_set.get(images), found) for images in sets]
         if is_joined:
             figures = [[" / ".join(cells)] for cells in figures]
@@ -112,12 +115,7 @@ def _where(images):
 def differences(results, reference):
     """Returns lines that compare each model with that of the file `reference` in PSNR, on each set of images."""
     lines = []
-    for result in results:
-        against = [other for other in results if other.name == reference
-                   and (other.scale, other.images) == (result.scale, result.images)]
-        difference = compare(result.scores, against[0].scores) if against and result.name != reference else None
-        if difference is None:
-            continue
+    for result, _, difference in compared(results, reference):
         low, high = difference.interval
         better = sum(value > 0 for _, value in difference.images)
         examples = ", ".join(f"{name} {value:+.3f}" for name, value in difference.images[:EXAMPLES])
@@ -185,7 +183,7 @@ def _as_dict(result):
              for metric in metrics.METRICS}
     further = {"set": result.images} if result.images else {}
     if result.complexity:
-        further["complexity"] = result.complexity._asdict()
+        further["complexity"] = {**result.complexity._asdict(), "peak_mib": result.peak_mib}
     return {"model": result.name, **further, "scale": result.scale, "parameters": result.num_parameters or 0, **means,
             "seconds_per_image": _seconds(result),
             "images": [{name: _finite(value) for name, value in row.items()} for row in result.scores.images]}

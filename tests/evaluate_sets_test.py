@@ -3,17 +3,24 @@
 import csv
 import io
 import json
+import sys
+import types
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 import evaluate
 import weights
-from evaluation import Scores, compare, complexity_of, output_samples
+from comparison import difference_figure
+from comparison.difference import most_different
+from evaluation import Protocol, Scores, choose_metrics, compare, complexity_of, output_samples
 from imaging.image_files import read_image, to_uint8
 from imaging.resize import downscale
 from model import edsr, wdsr_b
 from tests.conftest import assert_one_line_error, make_photo, save_photo, to_numpy
+from tests.golden_cases import small_features
 
 
 @pytest.fixture
@@ -149,7 +156,12 @@ def test_two_models_are_compared_image_by_image(run_main, sets, model_path, tmp_
     other = tmp_path / "models" / "other.keras"
     weights.save(wdsr_b(2, 4, 2), other)
     _, out, _ = run_main(evaluate, "--images", sets / "A", "-i", model_path, "--compare-with", other, "-o",
-                         tmp_path / "eval.json")
+                         tmp_path / "eval.json", "--save-images", tmp_path / "saved", "--complexity")
+    assert "peak memory (MiB)" in out
+    figures = sorted((tmp_path / "saved").glob("*_small_against_other.png"))
+    assert figures == sorted(Path(line.removeprefix("figure: ")) for line in out.splitlines() if "figure: " in line)
+    assert 1 <= len(figures) <= 3
+    assert read_image(figures[0]).shape[1] > 3 * 240
     psnrs = json.loads((tmp_path / "eval.json").read_text())
     (line,) = [line for line in out.splitlines() if " against " in line]
     assert line.startswith(f"{model_path} against {other}: {psnrs['small.keras'] - psnrs['other.keras']:+.3f} dB")
@@ -160,3 +172,83 @@ def test_two_models_are_compared_image_by_image(run_main, sets, model_path, tmp_
     assert 1 < difference.interval[0] < difference.mean < difference.interval[1] < 2
     assert difference.images[0][1] == 2
     assert compare(Scores(rows[:1], 1, []), Scores(rows[1:], 1, [])) is None
+
+
+def test_a_figure_shows_where_two_outputs_differ_most():
+    hr = make_photo(150, 200)
+    one, other = hr.copy(), hr.copy()
+    one[20:60, 70:110] = 255 - one[20:60, 70:110]
+    region = most_different(hr, one, other)
+    assert region.top <= 20 < 60 <= region.top + region.height
+    assert region.left <= 70 < 110 <= region.left + region.width
+    assert most_different(hr[:9, :11], one[:9, :11], other[:9, :11])[2:] == (9, 11)
+    figure = difference_figure(hr, {"a": (one, "1 dB"), "b": (other, "2 dB")})
+    shown = np.asarray(figure)
+    assert (shown[24:264, 24:264] == np.kron(region.of(hr), np.ones((2, 2, 1), "uint8"))).all()  # every pixel twice
+
+
+def test_networks_judge_rgb_images_whatever_the_protocol_compares(run_main, sets, model_path, tmp_path, monkeypatch):
+    seen, network = [], small_features()
+
+    def features(name, weights, advice="give its path"):
+        seen.append((name, weights))
+        return network
+
+    monkeypatch.setattr("evaluation.perceptual.load_features", features)
+    argv = ["--vgg54", "--vgg-weights", tmp_path / "vgg.h5", "--best-by", "vgg54", "--save-images", tmp_path / "sr"]
+    code, out, _ = run_main(evaluate, "--images", sets / "A", "-i", model_path, "-o", tmp_path / "eval.json", *argv,
+                            "--details", tmp_path / "details.json")
+    assert code == 0
+    assert seen == [("vgg54", tmp_path / "vgg.h5")]
+    assert "VGG54: the lower, the better." in out
+    (model,) = json.loads((tmp_path / "details.json").read_text())["models"]
+    assert out.splitlines()[-1] == f"Best VGG54 = {model['vgg54']:.4f} for model {model_path}"
+    for row in model["images"]:
+        sr = read_image(tmp_path / "sr" / f"{row['image']}_small.png")
+        hr = read_image(row["hr"])[:sr.shape[0], :sr.shape[1]]
+        inner = [image[2:-2, 2:-2].astype("float32")[None] for image in (hr, sr)]  # x2: the protocol's border
+        expected = np.mean(np.square((to_numpy(network(inner[0])) - to_numpy(network(inner[1]))) / 12.75))
+        assert row["vgg54"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lpips", "dists"])
+def test_a_metric_without_its_packages_says_how_to_get_them(run_main, sets, model_path, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "torchmetrics.image", None)
+    result = run_main(evaluate, "--images", sets / "A", "-i", model_path, "-o", tmp_path / "eval.json", f"--{name}")
+    assert_one_line_error(result, name.upper(), "pip install -r requirements/metrics.txt")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch is not installed here")
+@pytest.mark.parametrize("name", ["lpips", "dists"])
+def test_a_metric_of_a_library_gets_rgb_images_from_0_to_1(monkeypatch, name):
+    import torch
+
+    class Distance(torch.nn.Module):
+        def __init__(self, **options):
+            super().__init__()
+            self.options, self.was_reset = options, True
+
+        def forward(self, sr, hr):
+            assert self.was_reset
+            self.was_reset = False
+            return (sr - hr).abs().mean()
+
+        def reset(self):
+            self.was_reset = True
+
+    image = types.ModuleType("torchmetrics.image")
+    image.lpip = types.SimpleNamespace(LearnedPerceptualImagePatchSimilarity=Distance)
+    image.dists = types.SimpleNamespace(DeepImageStructureAndTextureSimilarity=Distance)
+    package = types.ModuleType("torchmetrics")
+    package.image = image
+    for module, content in {"torchmetrics": package, "torchmetrics.image": image, "torchmetrics.image.lpip": image,
+                            "torchmetrics.image.dists": image}.items():
+        monkeypatch.setitem(sys.modules, module, content)
+    (metric,) = (metric for metric in choose_metrics([name]) if metric.name == name)
+    hr = make_photo(70, 80).astype("float32")
+    assert metric.function(hr, hr) == 0
+    assert metric.function(hr, np.minimum(hr + 51, 255)) == pytest.approx(
+        np.mean(np.minimum(hr + 51, 255) - hr) / 255, abs=1e-6)
+    assert metric.protocol(Protocol.named("benchmark")).channels == "rgb"
+    assert metric.protocol(Protocol.named("benchmark")).border == "scale"
+    assert not metric.higher_is_better
