@@ -36,7 +36,7 @@ test-slow: setup
 	$(BIN)/python -m pytest $(PARALLEL) -m slow --ignore=tests/torture_test.py
 
 torture: setup
-	$(BIN)/python -m pytest -m slow tests/torture_test.py
+	$(BIN)/python -m pytest -n auto --dist load -m slow tests/torture_test.py
 
 results: setup
 	$(BIN)/python benchmarks/shipped_models.py --testsets $(SR_TEST_DATA)/testsets
