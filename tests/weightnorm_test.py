@@ -225,3 +225,23 @@ def test_initialization_gives_every_layer_zero_mean_and_unit_variance():
         values = np.concatenate([to_numpy(features(lr)).reshape(-1, features.output_shape[-1]) for lr in data])
         assert values.mean(axis=0) == pytest.approx(0, abs=1e-3)
         assert values.std(axis=0) == pytest.approx(1, abs=1e-3)
+
+
+def test_variables_updated_at_once_change_as_one_by_one(monkeypatch):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 3, 4, 6)] * 5 + [(6,)] * 3 + [(4, 6)]
+    starts = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    starts[1][..., 2] = 0  # a channel without a direction
+    gradients = [[rng.normal(size=shape).astype("float32") for shape in shapes] for _ in range(3)]
+    results = []
+    for at_once in (1 << 22, 500, 1):  # elements: all of a shape, two kernels, one variable
+        monkeypatch.setattr("optimizer.weightnorm.GROUP_ELEMENTS", at_once)
+        variables = [keras.Variable(start, name="kernel" if start.ndim > 1 else "bias") for start in starts]
+        optimizer = AdamWithWeightnorm(LEARNING_RATE)
+        optimizer.build(variables)
+        for step in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in step], variables)
+        results.append([to_numpy(variable) for variable in [*variables, *optimizer.variables]])
+    for several in results[:2]:
+        for ours, single in zip(several, results[2], strict=True):
+            assert ours == pytest.approx(single, rel=1e-5, abs=1e-7)
