@@ -6,12 +6,13 @@ from evaluation.difference import compare
 from evaluation.failures import Failures, reporting
 from evaluation.measure import Evaluation, ImageCache, Result, Scores, measure
 from evaluation.memory import peak_memory, reset_peak_memory
-from evaluation.metrics import METRICS, Metric, choose_metrics, image_psnr, image_ssim, mean_squared_error
+from evaluation.metrics import METRICS, Metric, choose_metrics, image_psnr, mean_squared_error
 from evaluation.models import Bicubic, find_models, load_models, with_bicubic
 from evaluation.outputs import Existing, output_samples, saving
 from evaluation.protocol import Protocol, y_channel
 from evaluation.samples import DIV2KSample, Sample, dataset_samples, folder_samples
 from evaluation.sets import ImageSet, image_sets
+from evaluation.ssim import image_ssim
 
 __all__ = [
     "METRICS", "Bicubic", "Complexity", "DIV2KSample", "Evaluation", "Existing", "Failures", "ImageCache", "ImageSet",

@@ -3,7 +3,8 @@
 import math
 from typing import NamedTuple
 
-from evaluation.metrics import SSIM_WINDOW, image_ssim, mean_squared_error, psnr_of
+from evaluation.metrics import mean_squared_error, psnr_of
+from evaluation.ssim import WINDOW, image_ssim
 
 BAND_PIXELS = 1 << 20  # compared at once
 
@@ -44,14 +45,14 @@ def compare_by_bands(hr, sr_rows, scale, protocol, band_pixels=BAND_PIXELS):
         return protocol._replace(border="0").prepare(rows[:, border:border + width], scale)
 
     mse = ssim = 0.0
-    step = max(band_pixels // width, 3 * SSIM_WINDOW)
+    step = max(band_pixels // width, 3 * WINDOW)
     for top in range(0, height, step):
         rows = min(step, height - top)
-        end = min(top + rows + SSIM_WINDOW - 1, height)
+        end = min(top + rows + WINDOW - 1, height)
         hr_band = prepared(hr[border + top:border + end])
         sr_band = prepared(sr_rows(border + top, border + end))
         mse += rows * mean_squared_error(hr_band[:rows], sr_band[:rows])
-        if (windows := end - top - SSIM_WINDOW + 1) > 0:
+        if (windows := end - top - WINDOW + 1) > 0:
             ssim += windows * image_ssim(hr_band, sr_band)
-    windows = height - SSIM_WINDOW + 1
+    windows = height - WINDOW + 1
     return PSNRAndSSIM(psnr_of(mse / height), ssim / windows if windows > 0 else math.nan)

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from choices import METRICS_ON_REQUEST
 from evaluation.perceptual import dists, lpips, vgg54
-
-SSIM_WINDOW = 11  # pixels on a side
+from evaluation.ssim import image_ssim
 
 
 class Metric(NamedTuple):
@@ -51,19 +49,6 @@ def psnr_of(mse):
 def image_psnr(hr, sr):
     """Returns the PSNR in dB of two images (H, W, C) in [0, 255]; infinite where they are equal."""
     return psnr_of(mean_squared_error(hr, sr))
-
-
-def image_ssim(hr, sr):
-    """Returns the mean SSIM of two images (H, W, C) in [0, 255], the mean over the channels.
-
-    Wang et al. 2004: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, only where the window fits.
-    Images smaller than the window give nan.
-    """
-    if min(hr.shape[:2]) < SSIM_WINDOW:
-        return math.nan
-    hr, sr = hr.astype(np.float64), sr.astype(np.float64)
-    return float(structural_similarity(hr, sr, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-                                       data_range=255, channel_axis=-1))
 
 
 METRICS = (

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from choices import METRICS_ON_REQUEST, PROTOCOLS
 from evaluation import METRICS, Protocol, choose_metrics, image_psnr, image_ssim, mean_squared_error, y_channel
@@ -65,6 +65,15 @@ def test_ssim_is_that_of_the_paper_where_the_window_fits(images):
                 / ((mean_hr**2 + mean_sr**2 + c1) * (var_hr + var_sr + c2))).mean()
     assert image_ssim(hr[..., None], sr[..., None]) == pytest.approx(expected, abs=1e-7)
     assert np.isnan(image_ssim(hr[:10, :, None], sr[:10, :, None]))
+
+
+@pytest.mark.parametrize("size", [(11, 11), (11, 40), (37, 12), (200, 333), (700, 90)])
+def test_ssim_matches_scikit_image(size):
+    hr = make_photo(*size).astype("float32")
+    sr = np.clip(hr + np.random.default_rng(0).normal(size=hr.shape) * 9, 0, 255).astype("float32")
+    expected = structural_similarity(hr.astype("float64"), sr.astype("float64"), gaussian_weights=True, sigma=1.5,
+                                     use_sample_covariance=False, data_range=255, channel_axis=-1)
+    assert image_ssim(hr, sr) == pytest.approx(expected, abs=1e-10)
 
 
 def test_psnr_of_images_matches_scikit_image(images):
