@@ -60,7 +60,7 @@ def array_list(pairs):
 
 
 def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, augment=True,
-                 advice=None):
+                 advice=None, part=(0, 1)):
     """Returns the `PatchStream` of a subset, 'train' or 'valid'; only the former is augmented.
 
     Args:
@@ -73,11 +73,13 @@ def patch_stream(pairs, scale, subset, *, batch_size, patch_size, seed, augment=
         augment: flip and rotate the patches for training.
         advice: where an image smaller than a patch is an error, what to do about it; by default such images are
             left out with a line.
+        part: as of `PatchStream`.
 
     Raises:
         UserError: such an image with `advice`; or no image is as large as a patch.
     """
-    stream = PatchStream(pairs, scale, batch_size, patch_size, augment=augment and subset == "train", seed=seed)
+    stream = PatchStream(pairs, scale, batch_size, patch_size, augment=augment and subset == "train", seed=seed,
+                         part=part)
     if stream.num_too_small:
         size = patch_size * scale
         text = f"{stream.num_too_small} {SUBSETS[subset]} images are smaller than a patch of {size} x {size} pixels"
@@ -142,6 +144,11 @@ class PatchSequence(keras.utils.PyDataset):
     def load_first(self):
         """Waits until the batch of index 0 is loaded, and keeps it; raises what `self[0]` raises."""
         self._load(0)
+
+    @property
+    def has_failed(self):
+        """Whether `check` raises."""
+        return self._failure is not None
 
     def check(self):
         """Raises `ArrayChanged` if a batch was asked for that could not be loaded, and `WorkerDied` if a process that

@@ -7,19 +7,21 @@ A profile sets defaults; an option that is typed wins. Each run makes a time-sta
 
 import argparse
 import sys
+from functools import partial
 
 from choices import LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
 from command_line import (
     RESUME_OPTIONS,
     VALIDATION_ADVICE,
     add_device_options,
+    add_distribution_options,
     add_keeping_options,
     add_log_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
-    args_lines,
     auto_resume,
+    check_distribution,
     check_scale,
     evaluation_options,
     fixed_options,
@@ -28,12 +30,14 @@ from command_line import (
     prepare_backend,
     print_end,
     print_start,
+    process_group,
     resume_args,
+    resume_command,
     run,
+    run_lines,
     say_done,
     script_parser,
     typed_options,
-    words_for,
 )
 
 # EDSR paper, section 4.2, and WDSR paper, section 4; SRResNet: SRGAN paper, section 3.2; SPAN paper, section 4.1.
@@ -91,6 +95,7 @@ def parser():
     _add_training_options(p.add_argument_group("training"))
     _add_saving_options(p.add_argument_group("saving"))
     add_device_options(p)
+    add_distribution_options(p.add_argument_group("several devices"))
     return p
 
 
@@ -151,6 +156,7 @@ def parse_args(argv=None):
         typed = auto_resume(p, typed, RESUMABLE)
     if "resume" in typed:
         args = resume_args(p, typed, RESUMABLE)
+        check_distribution(p, args)
         _check_validation(p, args)
         return args
     if "accept_changes" in typed:
@@ -158,6 +164,7 @@ def parse_args(argv=None):
     p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
     args = p.parse_args(argv)
     args.auto_resume = False  # there is no run yet, and those to come resume this one whether it says so or not
+    check_distribution(p, args)
     check_scale(p, args.model, args.scale)
     if args.model == "wdsr-b" and args.num_filters < 2:
         p.error(f"--num-filters {args.num_filters} is not allowed for wdsr-b, which has 0.8 times as many inside its "
@@ -193,16 +200,20 @@ def _check_validation(p, args):
 
 def main(args):
     """Trains a network and returns the exit code."""
-    prepare_backend(args.gpu_memory_fraction)
+    from training.distribution import find_devices, join
+
+    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)))
     import keras
 
     from data import array_list, find_training_pairs
     from datasets.degraded import find_downgrade
     from training.interrupts import Interrupts
-    from training.logs import TensorBoardLog
+    from training.logs import open_log
     from training.pixelwise import PixelTraining
     from training.workspace import RunDone
 
+    devices = find_devices(args.distribute)
+    devices.check_batch(args.batch_size)
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
     train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
@@ -210,31 +221,33 @@ def main(args):
                                                    validation=not args.no_validation,
                                                    advice=f"{VALIDATION_ADVICE}, or train without them, by "
                                                           "--no-validation")
-    sequence, validate = _data(args, train_pairs, valid_pairs)
-    inference_model, network, schedule = build(args)
     inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
               "options": fixed_options(parser(), args, RESUMABLE)}
+    devices.check_same(inputs)
+    sequence, validate = _data(args, train_pairs, valid_pairs, devices.part)
+    inference_model, network, schedule = build(args, devices)
     try:
-        workspace, progress = (_resume(args, network, inputs) if args.resume
-                               else _begin(args, inference_model, network, sequence, inputs))
+        workspace, progress = (_resume(args, network, inputs, devices) if args.resume
+                               else _begin(args, inference_model, network, sequence, inputs, devices))
     except RunDone as done:
         return say_done(done, args.auto_resume)
     run = PixelTraining(
         network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
-        log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
+        log=open_log(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1, devices),
+        interrupts=Interrupts(), devices=devices,
         epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, early_stopping=args.early_stopping,
         log_steps=args.log_steps, log_interval=args.log_interval,
         keeping={"best_only": args.save_best_models_only or args.benchmark, "after_epoch": args.save_models_after_epoch,
                  "every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --learning-rate or --global-clipnorm may help")
     print_start(run, workspace.logs_dir)
-    code = run.to_the_end(" ".join([*words_for("train"), "--resume"]))
+    code = run.to_the_end(resume_command("train", args))
     if code == 0:
         print_end(run, evaluation_options(parser(), args))
     return code
 
 
-def build(args):
+def build(args, devices=None):
     """Returns the network for inference, the compiled network for training, and the schedule of its learning rate."""
     from training.networks import build_models, compile_model, learning_rate_schedule
 
@@ -243,40 +256,41 @@ def build(args):
         decay_steps=args.learning_rate_step_size * args.iterations_per_epoch, decay=args.learning_rate_decay,
         warmup_steps=args.warmup_steps)
     inference_model, network = build_models(
-        args.model, args.scale, precision=args.precision, padding=args.padding, num_filters=args.num_filters,
-        num_res_blocks=args.num_res_blocks, res_block_expansion=args.res_expansion, res_block_scaling=args.res_scaling)
+        args.model, args.scale, precision=args.precision, padding=args.padding, devices=devices,
+        num_filters=args.num_filters, num_res_blocks=args.num_res_blocks, res_block_expansion=args.res_expansion,
+        res_block_scaling=args.res_scaling)
     compile_model(
         network, schedule, loss=args.loss, optimizer=args.optimizer, weightnorm=args.weightnorm,
         ema=args.ema, gradient_accumulation=args.gradient_accumulation,
         steps_done=args.initial_epoch * args.iterations_per_epoch, clipnorm=args.clipnorm,
-        global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue)
+        global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue, devices=devices)
     return inference_model, network, schedule
 
 
-def _data(args, train_pairs, valid_pairs):
+def _data(args, train_pairs, valid_pairs, part):
     """Returns the sequence of training patches, and the function that validates a `PixelTraining`."""
     from training.pixelwise import FullSizeValidation, PatchValidation
 
-    sequence = _sequence(args, "train", train_pairs, args.training_images, "--training-images")
+    sequence = _sequence(args, "train", train_pairs, args.training_images, "--training-images", part)
     if args.no_validation:
         return sequence, None
     if args.benchmark:
         return sequence, FullSizeValidation(valid_pairs)
     return sequence, PatchValidation(_sequence(args, "valid", valid_pairs, args.validation_images,
-                                               "--validation-images", args.validation_steps))
+                                               "--validation-images", part, args.validation_steps))
 
 
-def _sequence(args, subset, pairs, typed_ids, option, num_batches=None):
+def _sequence(args, subset, pairs, typed_ids, option, part, num_batches=None):
     """Returns the `PatchSequence` of a subset; images that were typed with `option` must be as large as a patch."""
     from data import PatchSequence, patch_stream
 
     advice = f"leave them out of {option} or choose a smaller --patch-size" if typed_ids else None
     stream = patch_stream(pairs, args.scale, subset, batch_size=args.batch_size, patch_size=args.patch_size,
-                          seed=args.seed, augment=not args.no_augmentation, advice=advice)
+                          seed=args.seed, augment=not args.no_augmentation, advice=advice, part=part)
     return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
-def _begin(args, inference_model, network, sequence, inputs):
+def _begin(args, inference_model, network, sequence, inputs, devices):
     """Gives the network its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
     from super_resolution.loading import model_path
     from training.networks import copy_pretrained, initialize
@@ -291,19 +305,19 @@ def _begin(args, inference_model, network, sequence, inputs):
             print(f"starts with a fresh optimizer: {cause}" if cause
                   else "goes on with the optimizer's state of its run")
     if args.num_init_batches:
-        initialize(network, inference_model, [sequence[i][0] for i in range(args.num_init_batches)])
-    workspace = Workspace.create(args.outdir, args_lines(parser(), args))
+        initialize(network, inference_model, [sequence.stream.whole_batch(i)[0] for i in range(args.num_init_batches)])
+    workspace = Workspace.create_once(args.outdir, run_lines(parser(), args), devices)
     print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
     return workspace, Progress(epoch=args.initial_epoch, inputs=inputs)
 
 
-def _resume(args, network, inputs):
+def _resume(args, network, inputs, devices):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.workspace import network_variables, open_run
 
     return open_run(args.resume, network_variables(network), args.epochs,
                     advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
-                    changes_advice="undo that, or go on all the same with --accept-changes")
+                    changes_advice="undo that, or go on all the same with --accept-changes", devices=devices)
 
 
 def command():

@@ -5,6 +5,12 @@ answers at once.
 """
 
 from command_line.devices import limit_gpu_memory, prepare_backend, report_devices
+from command_line.distribution import (
+    add_distribution_options,
+    check_distribution,
+    process_group,
+    resume_command,
+)
 from command_line.groups import (
     PAIRING_ADVICE,
     VALIDATION_ADVICE,
@@ -42,14 +48,16 @@ from command_line.runs import (
     print_end,
     print_start,
     resume_args,
+    run_lines,
     say_done,
 )
 
 __all__ = [
     "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "VALIDATION_ADVICE",
-    "Formatter", "Parser", "add_dataset_options", "add_device_options", "add_keeping_options", "add_log_options",
-    "add_precision_option", "add_run_options", "add_training_data_options", "add_vgg_weights", "add_white_level",
-    "args_lines", "auto_resume", "check_scale", "evaluation_options", "fixed_options", "folder_part", "id_range",
-    "limit_gpu_memory", "model_file", "number", "prepare_backend", "print_end", "print_start", "report_devices",
-    "resume_args", "run", "say_done", "script_parser", "typed_options", "words_for",
+    "Formatter", "Parser", "add_dataset_options", "add_device_options", "add_distribution_options",
+    "add_keeping_options", "add_log_options", "add_precision_option", "add_run_options", "add_training_data_options",
+    "add_vgg_weights", "add_white_level", "args_lines", "auto_resume", "check_distribution", "check_scale",
+    "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
+    "prepare_backend", "print_end", "print_start", "process_group", "report_devices", "resume_args", "resume_command",
+    "run", "run_lines", "say_done", "script_parser", "typed_options", "words_for",
 ]

@@ -5,13 +5,19 @@ import subprocess
 import sys
 
 
-def prepare_backend(gpu_memory_fraction):
+def prepare_backend(gpu_memory_fraction, connect=lambda: None):
     """Makes Keras ready for a script: its defaults, the share of each GPU's memory, and a line that names the devices.
 
     The scripts work NHWC and in float32 whatever a user's keras.json says.
+
+    Args:
+        gpu_memory_fraction: as of `limit_gpu_memory`.
+        connect: function that is called before the devices are looked at, as joining other processes must be.
     """
     limit_gpu_memory(gpu_memory_fraction)
     import keras
+
+    connect()
 
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")

@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+from command_line.distribution import DISTRIBUTION_OPTIONS
 from command_line.parsing import Parser, options_of, words_for
 from errors import UserError
 from files import read_text
@@ -13,7 +14,7 @@ from files import read_text
 RESUME_OPTIONS = (
     "resume", "auto_resume", "accept_changes", "dataset", "validation_dataset", "epochs", "num_workers",
     "use_multiprocessing", "max_queue_size", "gpu_memory_fraction", "print_model_summary", "debug", "log_interval",
-    "log_steps", "save_every", "keep_last")
+    "log_steps", "save_every", "keep_last", *DISTRIBUTION_OPTIONS)
 
 DATA_OPTIONS = ("dataset", "validation_dataset", "downgrade", "downgrade_strength", "downgrade_order", "scale",
                 "training_images", "validation_images")
@@ -154,6 +155,12 @@ def args_lines(parser, args):
         if "\n" in line or "\r" in line:
             raise UserError(f"{line}: a line of args.txt cannot hold a line break: rename the file or folder")
     return lines
+
+
+def run_lines(parser, args):
+    """Returns the lines of args.txt of a run: those of `args_lines` of what is not of the machines it runs on."""
+    kept = {name: value for name, value in vars(args).items() if name not in DISTRIBUTION_OPTIONS}
+    return args_lines(parser, argparse.Namespace(**kept))
 
 
 def fixed_options(parser, args, allowed):

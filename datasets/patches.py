@@ -12,7 +12,7 @@ class PatchStream:
     and taken up anywhere. Samples go through a new permutation of all images in every pass.
     """
 
-    def __init__(self, pairs, scale, batch_size=16, patch_size=48, augment=True, seed=0):
+    def __init__(self, pairs, scale, batch_size=16, patch_size=48, augment=True, seed=0, part=(0, 1)):
         """Leaves out the images that are smaller than a patch.
 
         Args:
@@ -22,6 +22,7 @@ class PatchStream:
             patch_size: size of the low-resolution patch in pixels.
             augment: flip horizontally and rotate by 0, 90, 180 or 270 degrees at random.
             seed: of the random stream.
+            part: which part of every batch `batch` returns, counted from 0, and of how many equal ones.
 
         Raises:
             UserError: no image is as large as a patch.
@@ -36,12 +37,21 @@ class PatchStream:
         self.patch_size = patch_size
         self.augment = augment
         self.seed = seed
+        self.part = part
         self._permutation = None
 
     def batch(self, number):
-        """Returns batch `number` of the stream: lr (N, S, S, 3) and hr (N, S scale, S scale, 3), uint8."""
-        first = number * self.batch_size
-        samples = [self._sample(n) for n in range(first, first + self.batch_size)]
+        """Returns this part of batch `number`: lr (N, S, S, 3) and hr (N, S scale, S scale, 3), uint8."""
+        part, num_parts = self.part
+        size = self.batch_size // num_parts
+        return self._samples(number * self.batch_size + part * size, size)
+
+    def whole_batch(self, number):
+        """Returns batch `number` with all its parts."""
+        return self._samples(number * self.batch_size, self.batch_size)
+
+    def _samples(self, first, count):
+        samples = [self._sample(number) for number in range(first, first + count)]
         lr, hr = (np.stack(images) for images in zip(*samples, strict=True))
         return lr, hr
 

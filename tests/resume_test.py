@@ -24,6 +24,7 @@ from datasets.patches import PatchStream
 from datasets.workers import WorkerPool
 from tests.conftest import ROOT, assert_one_line_error, run_quietly
 from tests.runs import assert_same_outcome, only_run, progress_of, start, wait_for
+from training.distribution import Devices
 from training.interrupts import Interrupted, Interrupts
 from training.loop import Training
 from training.workspace import Progress, Workspace, input_changes, read_state
@@ -261,6 +262,7 @@ def test_a_run_that_is_being_trained_cannot_be_resumed_beside(one_epoch, run_mai
 def test_tensorboard_gets_an_epoch_before_the_state_counts_it(monkeypatch):
     written = []
     run = Training.__new__(Training)
+    run.devices = Devices()
     run.progress, run.iterations_per_epoch, run.epochs = Progress(step=1), 1, 1
     run.super_resolve = run.inference_model = None
     run.interrupts = run.sequence = SimpleNamespace(batch_size=1, check=lambda: None)

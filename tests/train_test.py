@@ -18,6 +18,7 @@ from evaluation import dataset_samples
 from model import wdsr_b
 from tests.conftest import assert_one_line_error, make_photo, run_quietly, to_numpy
 from training.checkpoints import Checkpoints
+from training.distribution import Devices
 from training.logs import StepLog
 from training.loop import Training
 from training.workspace import Progress, Workspace
@@ -289,6 +290,7 @@ def test_validation_images_of_the_training_folder_are_evaluated_by_the_command_t
 
 def test_figures_of_every_n_steps_are_means_over_these_steps(tmp_path):
     run = Training.__new__(Training)  # what keeps these figures, without networks
+    run.devices = Devices()
     run.iterations_per_epoch, run.schedule, run.progress = 3, lambda step: 0.1 * step, Progress()
     losses = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 

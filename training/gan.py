@@ -131,7 +131,7 @@ class GANTraining(Training):
         with averaged_weights(self.generator_step):
             self.inference_model.set_weights(self.generator_step.generator.get_weights())
         logs = {name: total / self.iterations_per_epoch for name, total in self.progress.train_logs.items()}
-        logs |= self.validate(self.super_resolve, self.interrupts.watched)
+        logs |= self.validate(self.super_resolve, self.watched)
         self._warn(logs["discriminator_loss_real"] + logs["discriminator_loss_fake"])
         step = epoch * self.iterations_per_epoch
         return logs | {f"{name}_learning_rate": float(keras.ops.convert_to_numpy(schedule(step)))

@@ -2,7 +2,9 @@
 
 import signal
 
-from tqdm import tqdm
+from errors import UserError
+
+OTHER_FAILED = 1000  # in place of a signal's number: a process cannot load its batches
 
 
 class Interrupted(Exception):
@@ -11,6 +13,10 @@ class Interrupted(Exception):
     def __init__(self, signal_number):
         super().__init__(signal.Signals(signal_number).name)
         self.exit_code = 128 + signal_number
+
+
+class OtherProcessFailed(UserError):
+    """Another process of this training cannot go on."""
 
 
 class Interrupts:
@@ -39,13 +45,41 @@ class Interrupts:
         if self._received is not None:
             raise Interrupted(self._received)
 
-    def watched(self, items):
-        """Yields the items of a validation, shows how far it is, and looks for a signal after each."""
-        for item in tqdm(items, desc="validation", unit="image", leave=False, disable=None):
-            yield item
-            self.check()
+    @property
+    def received(self):
+        """The number of the signal that has come, 0 for none."""
+        return self._received or 0
 
     def _receive(self, number, _):
         if self._received is not None:
             raise KeyboardInterrupt
         self._received = number
+
+
+def check(interrupts, sequences, devices, at_once=False):
+    """Raises `Interrupted` if a signal has come, and what `PatchSequence.check` raises of the batches' loading.
+
+    Several processes raise at the same call, whichever of them a signal has come to.
+
+    Args:
+        interrupts: `Interrupts` of this process.
+        sequences: list of `PatchSequence`.
+        devices: `Devices`.
+        at_once: among several processes, wait for what the others have to say; by default that is heard some calls
+            later.
+
+    Raises:
+        OtherProcessFailed: in place of what is raised in another process.
+    """
+    if devices.num_processes > 1:
+        code = OTHER_FAILED if any(sequence.has_failed for sequence in sequences) else interrupts.received
+        code = devices.agree(code, at_once)
+        if code == 0:
+            return
+        if code < OTHER_FAILED:
+            raise Interrupted(code)
+    interrupts.check()
+    for sequence in sequences:
+        sequence.check()
+    if devices.num_processes > 1:
+        raise OtherProcessFailed("another process of this training cannot go on, as it says itself")

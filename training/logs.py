@@ -28,16 +28,17 @@ class StepMeter:
         steps: of an epoch.
         batch_size: images of a step.
         interval: seconds between two lines.
+        shown: whether there is to be a bar.
     """
 
-    def __init__(self, epoch, epochs, first_step, steps, batch_size, interval):
+    def __init__(self, epoch, epochs, first_step, steps, batch_size, interval, shown=True):
         self.epoch, self.epochs = epoch, epochs
         self.step, self.steps = first_step, steps
         self.batch_size = batch_size
         self.interval = interval
         self.loss = None
         self.bar = tqdm(total=steps * batch_size, initial=first_step * batch_size, desc=f"epoch {epoch + 1}/{epochs}",
-                        unit="image", leave=False, disable=None)
+                        unit="image", leave=False, disable=None if shown else True)
         self._last_line = (first_step, time.monotonic())
 
     def is_due(self):
@@ -142,6 +143,11 @@ class StepLog:
                 if name not in ("step", "epoch"):
                     self._writer.write_event(_event(row["step"], scalar(f"steps/{name}", value)))
             self._writer.flush()
+
+
+def open_log(folder, pairs, scale, first_epoch, devices):
+    """Returns the `TensorBoardLog` of a run in the first process, and None in the others of its `Devices`."""
+    return TensorBoardLog(folder, pairs, scale, first_epoch) if devices.is_first else None
 
 
 class TensorBoardLog:

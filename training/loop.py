@@ -9,6 +9,7 @@ import contextlib
 import time
 
 import keras
+from tqdm import tqdm
 
 from data import WorkerDied
 from datasets.arrays import ArrayChanged
@@ -16,11 +17,12 @@ from errors import UserError
 from files import WriteError, is_temporary
 from super_resolution import SuperResolver
 from training.checkpoints import Checkpoints
-from training.interrupts import Interrupted
+from training.distribution import Devices
+from training.interrupts import Interrupted, OtherProcessFailed, check
 from training.logs import StepLog, StepMeter, duration
 from training.workspace import save_state
 
-DATA_FAILURES = (WorkerDied, ArrayChanged)  # after which a run can be gone on with
+DATA_FAILURES = (WorkerDied, ArrayChanged, OtherProcessFailed)  # after which a run can be gone on with
 
 
 @contextlib.contextmanager
@@ -56,6 +58,7 @@ class Training:
         iterations_per_epoch: steps of an epoch.
         log_steps: steps between two rows of figures.
         log_interval: seconds between two lines about an epoch, where there is no terminal for a progress bar.
+        devices: `Devices`; by default one.
         keeping: which models are kept, as a dict of arguments of `Checkpoints`.
         loss_advice: what may help where the loss is not finite, the end of that error's text.
     """
@@ -67,7 +70,7 @@ class Training:
     lower_is_better = False
 
     def __init__(self, inference_model, sequence, schedule, *, workspace, progress, log, interrupts, epochs,
-                 iterations_per_epoch, log_steps=100, log_interval=30, keeping=None,
+                 iterations_per_epoch, log_steps=100, log_interval=30, devices=None, keeping=None,
                  loss_advice="a lower learning rate may help"):
         self.inference_model = inference_model
         self.super_resolve = SuperResolver(inference_model)
@@ -82,6 +85,7 @@ class Training:
         self.iterations_per_epoch = iterations_per_epoch
         self.step_log = StepLog(workspace, log_steps)
         self.log_interval = log_interval
+        self.devices = devices or Devices()
         self.checkpoints = Checkpoints(workspace.models_dir, self.model_name, self.figure, last_epoch=epochs,
                                        lower_is_better=self.lower_is_better, **(keeping or {}))
         self.loss_advice = loss_advice
@@ -122,11 +126,16 @@ class Training:
         print(self.summary())
         return 0
 
-    def check(self):
-        """Raises `Interrupted` if a signal has come, and what `PatchSequence.check` raises of the batches' loading."""
-        self.interrupts.check()
-        for sequence in self.sequences:
-            sequence.check()
+    def check(self, at_once=False):
+        """Raises what `interrupts.check` raises."""
+        check(self.interrupts, self.sequences, self.devices, at_once)
+
+    def watched(self, items):
+        """Yields the items of a validation, shows how far it is, and looks for a signal after each."""
+        for item in tqdm(items, desc="validation", unit="image", leave=False,
+                         disable=None if self.devices.is_first else True):
+            yield item
+            self.check(at_once=True)
 
     def variables(self):
         """Returns all that a state keeps: lists of Keras variables by the name of their group."""
@@ -155,11 +164,11 @@ class Training:
     def step_meter(self, epoch, first_step):
         """Returns the `StepMeter` of an epoch, counted from 0, `first_step` steps of which are done."""
         return StepMeter(epoch, self.epochs, first_step, self.iterations_per_epoch, self.sequence.batch_size,
-                         self.log_interval)
+                         self.log_interval, self.devices.is_first)
 
     def is_row_due(self, epoch, step):
         """Whether a row of figures is due after `step` steps of an epoch, counted from 0."""
-        return self.step_log.is_due(epoch * self.iterations_per_epoch + step)
+        return self.devices.is_first and self.step_log.is_due(epoch * self.iterations_per_epoch + step)
 
     def record(self, epoch, step, totals):
         """Writes the row of figures of the steps since the last row.
@@ -191,21 +200,31 @@ class Training:
         try:
             if self.progress.history == [] and self.progress.step == 0:
                 self._save_state()  # a run that dies in its first epoch is resumed from here
-            self.step_log.begin(self.progress.epoch * self.iterations_per_epoch + self.progress.step)
+            if self.devices.is_first:
+                self.step_log.begin(self.progress.epoch * self.iterations_per_epoch + self.progress.step)
             for epoch in range(self.progress.epoch, self.epochs):
                 if self.is_over():
                     break
-                self.check()
+                self.check(at_once=True)
                 self._run_epoch(epoch)
         except Interrupted:
             self._save_state()
             raise
         except DATA_FAILURES as error:
             self._save_state()
-            raise type(error)(f"{error}; the state after step {self.progress.step} of epoch {self.progress.epoch + 1} "
-                              f"is saved in {self.workspace.folder}, and the run can be gone on with") from error
+            state = f"the state after step {self.progress.step} of epoch {self.progress.epoch + 1}"
+            if self.devices.num_processes > 1:  # which may not have come to an agreement
+                state = "the last state"
+            raise type(error)(f"{error}; {state} is saved in {self.workspace.folder}, and the run can be gone on "
+                              "with") from error
         except WriteError as error:
             raise UserError(f"{error}; {self._last_good()}") from error
+        except self.devices.failures as error:
+            if "RESOURCE_EXHAUSTED" in str(error):  # memory, which has its own text
+                raise
+            raise UserError(f"the processes of this training cannot go on together, most often because one of them "
+                            f"has ended ({str(error).splitlines()[0]}): go on with the last state that is saved in "
+                            f"{self.workspace.folder}") from error
 
     def _run_epoch(self, epoch):
         progress = self.progress
@@ -214,15 +233,17 @@ class Training:
         if steps > 0:
             self.run_steps(epoch)
         rate = steps * self.sequence.batch_size / (time.monotonic() - start)
-        self.check()
+        self.check(at_once=True)
         row = {"epoch": epoch + 1, **self.finish_epoch(epoch)}
         progress.history.append(row)
-        self.checkpoints.save(self.inference_model, progress.history)
-        self.workspace.write_history(self.history_file, progress.history)
+        if self.devices.is_first:
+            self.checkpoints.save(self.inference_model, progress.history)
+            self.workspace.write_history(self.history_file, progress.history)
         progress.epoch = epoch + 1
         progress.step = 0
         progress.train_logs = None
-        self.log.write(epoch + 1, row, self.super_resolve)  # first: an epoch that is done is never without its figures
+        if self.devices.is_first:  # before the state: an epoch that is done is never without its figures
+            self.log.write(epoch + 1, row, self.super_resolve)
         self._save_state()
         self._print(row, rate, time.monotonic() - start)
 
@@ -240,4 +261,5 @@ class Training:
         return f"the last good checkpoint is {max(paths, key=lambda path: path.stat().st_mtime)}"
 
     def _save_state(self):
-        save_state(self.workspace.state_path, self.variables(), self.progress)
+        if self.devices.is_first:
+            save_state(self.workspace.state_path, self.variables(), self.progress)

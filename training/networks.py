@@ -10,6 +10,7 @@ import weights
 from errors import UserError
 from model import build_network, pixel_loss, psnr
 from optimizer import AdamWithWeightnorm, WarmUp, data_based_initialization
+from training.distribution import Devices
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -26,7 +27,7 @@ def computing_in(precision):
         keras.config.set_dtype_policy("float32")
 
 
-def build_models(name, scale, *, precision="float32", padding="symmetric", **hyper_parameters):
+def build_models(name, scale, *, precision="float32", padding="symmetric", devices=None, **hyper_parameters):
     """Returns the float32 network for inference, and the network for training.
 
     Args:
@@ -35,17 +36,21 @@ def build_models(name, scale, *, precision="float32", padding="symmetric", **hyp
         precision: in which the training computes, a key of `POLICIES`.
         padding: of the network for inference. Where it mirrors the borders ('symmetric'), the network for training
             has none and its loss leaves the margin out.
+        devices: `Devices` on which the network is trained; by default one.
         hyper_parameters: of `model.build_network`.
     """
+    devices = devices or Devices()
     inference_model = build_network(name, scale, padding=padding, **hyper_parameters)
-    with computing_in(precision):
+    with computing_in(precision), devices.scope():
         network = build_network(name, scale, padding="valid" if padding == "symmetric" else padding,
                                 **hyper_parameters)
+    devices.prepare(network)
     return inference_model, network
 
 
 def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm=False, ema=None,
-                  gradient_accumulation=1, steps_done=0, clipnorm=None, global_clipnorm=None, clipvalue=None):
+                  gradient_accumulation=1, steps_done=0, clipnorm=None, global_clipnorm=None, clipvalue=None,
+                  devices=None):
     """Compiles `network` with an optimizer, a pixel-wise loss and PSNR, and makes all variables of its training.
 
     Args:
@@ -59,6 +64,7 @@ def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm
             average go on counting batches, as Keras does.
         steps_done: steps of an earlier training, from which the schedule goes on.
         clipnorm, global_clipnorm, clipvalue: as of `keras.optimizers.Adam`, on the mean gradient.
+        devices: `Devices` on which the network was built; by default one.
 
     Raises:
         UserError: weight normalization with another optimizer than Adam.
@@ -67,14 +73,15 @@ def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm
         raise UserError(f"optimizer {optimizer} has no weight normalization: choose adam")
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
     accumulation = gradient_accumulation if gradient_accumulation > 1 else None
-    made = (AdamWithWeightnorm if weightnorm else OPTIMIZERS[optimizer])(
-        schedule, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm,
-        gradient_accumulation_steps=accumulation, name=optimizer, **average)
-    # fit ends after every epoch here, and would put the average in place of the weights.
-    made.finalize_variable_values = lambda variables: None
-    network.compile(made, loss=pixel_loss(loss),
-                    metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile())
-    _build_variables(network)
+    with (devices or Devices()).scope():
+        made = (AdamWithWeightnorm if weightnorm else OPTIMIZERS[optimizer])(
+            schedule, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm,
+            gradient_accumulation_steps=accumulation, name=optimizer, **average)
+        # fit ends after every epoch here, and would put the average in place of the weights.
+        made.finalize_variable_values = lambda variables: None
+        network.compile(made, loss=pixel_loss(loss),
+                        metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile())
+        _build_variables(network)
     (step,) = (variable for variable in made.variables if variable.name == "iteration")
     step.assign(steps_done)  # `iterations` is no variable but the number of updates where gradients accumulate
 

@@ -4,6 +4,7 @@ import math
 from collections import deque
 
 import keras
+import numpy as np
 
 from evaluation import DIV2KSample, Protocol, measure
 from training.interrupts import Interrupted
@@ -47,7 +48,7 @@ class PixelTraining(Training):
                              self.iterations_per_epoch - progress.step)
         monitor = StepMonitor(self, epoch, progress.step)
         try:
-            with reading(self.sequence, self.network):
+            with self.devices.scope(), reading(self.sequence, self.network):
                 history = self.network.fit(self.sequence, epochs=epoch + 1, initial_epoch=epoch, shuffle=False,
                                            verbose=0, callbacks=[monitor])
         except (Interrupted, *DATA_FAILURES):
@@ -94,7 +95,7 @@ class PatchValidation:
         self.num_images = len(sequence.stream.pairs)
 
     def __call__(self, run):
-        with reading(self.sequence, run.network):
+        with run.devices.scope(), reading(self.sequence, run.network):
             logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
                                         callbacks=[ValidationMonitor(run)])
         return {f"val_{name}": float(value) for name, value in logs.items()}
@@ -112,7 +113,10 @@ class ValidationMonitor(keras.callbacks.Callback):
 
 
 class FullSizeValidation:
-    """Validates the inference model of a `PixelTraining` on full-size images: `val_psnr`, as evaluate.py does."""
+    """Validates the inference model of a `PixelTraining` on full-size images: `val_psnr`, as evaluate.py does.
+
+    Several processes share the images.
+    """
 
     sequences = ()
 
@@ -121,9 +125,14 @@ class FullSizeValidation:
         self.num_images = len(self.samples)
 
     def __call__(self, run):
-        scores = measure(run.super_resolve, self.samples, Protocol.named("original"),
-                         progress=run.interrupts.watched)
-        return {"val_psnr": scores.mean("psnr")}
+        devices, count = run.devices, len(self.samples)
+        own, psnrs = self.samples[devices.process::devices.num_processes], []
+        if own:
+            scores = measure(run.super_resolve, own, Protocol.named("original"), progress=run.watched)
+            psnrs = [row["psnr"] for row in scores.images]
+        for _ in range(len(own), -(-count // devices.num_processes)):
+            run.check(at_once=True)  # as often as the other processes do, which have an image more
+        return {"val_psnr": float(np.mean(devices.collect(psnrs, count)))}
 
 
 class StepMonitor(keras.callbacks.Callback):
@@ -154,7 +163,8 @@ class StepMonitor(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         self.unchecked.append((self.step, dict(logs)))
-        while len(self.unchecked) > (0 if self.meter.is_due() else CHECK_DELAY):
+        is_due = self.meter.is_due() and self.run.devices.num_processes == 1  # processes look at a loss together
+        while len(self.unchecked) > (0 if is_due else CHECK_DELAY):
             self._check_loss()
         self.meter.advance()
         if self.step < self.run.iterations_per_epoch:

@@ -11,6 +11,7 @@ import numpy as np
 
 from errors import UserError
 from files import atomic_path, make_folder, write_csv, write_text
+from training.distribution import Devices
 
 try:
     import fcntl
@@ -45,6 +46,13 @@ class Workspace:
             workspace.lock()
             return workspace
         raise UserError(f"{outdir}: holds a thousand runs of this second")
+
+    @classmethod
+    def create_once(cls, outdir, args_lines, devices):
+        """Lets the first process `create` the folder; returns it in all of the `Devices`."""
+        workspace = cls.create(outdir, args_lines) if devices.is_first else None
+        folder = devices.from_first(str(workspace.folder) if workspace else "")
+        return workspace or cls(folder)
 
     def lock(self):
         """Keeps other processes from training this run, until `unlock` or the end of this process.
@@ -104,7 +112,8 @@ class RunDone(UserError):
     """The run has done all its epochs."""
 
 
-def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, changes_advice="undo that"):
+def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, changes_advice="undo that",
+             devices=None):
     """Opens the folder of a run, restores its variables, and says where it goes on.
 
     Args:
@@ -115,6 +124,7 @@ def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, ch
         inputs: as of `Progress`, now.
         accept_changes: go on where they are others than those that the run began with.
         changes_advice: what to do where they are others, the end of that error's text.
+        devices: `Devices`, of which the first process keeps others from this run; by default one.
 
     Returns:
         `Workspace` and `Progress`.
@@ -124,9 +134,11 @@ def open_run(folder, variables, epochs, advice, inputs, accept_changes=False, ch
         UserError: its inputs have changed, or another process trains it; or as
             `read_state`; or it is of another network or optimizer.
     """
-    workspace = Workspace(folder)
-    workspace.lock()
+    workspace, devices = Workspace(folder), devices or Devices()
+    if devices.is_first:
+        workspace.lock()
     arrays, progress = read_state(workspace.state_path)
+    devices.check_same([progress.epoch, progress.step])
     changes = input_changes(progress.inputs, inputs)
     if changes and not accept_changes:
         raise UserError(f"{folder}: {'; '.join(changes)}: {changes_advice}")

@@ -1,0 +1,222 @@
+"""The devices of a training: one, those that TensorFlow sees, or those of all processes of JAX.
+
+The engines are TensorFlow's and Keras' own. Every process runs the same program on its share of each batch; what they
+have to do together they do in the same order. The first process alone writes and prints.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections import deque
+
+from errors import UserError
+
+HEARTBEAT_SECONDS = 30  # without a sign of life, after which a process counts as dead
+CONNECT_SECONDS = 300  # that the processes wait for each other at the start
+SHUTDOWN_SECONDS = 60  # and at the end
+AGREEMENT_DELAY = 8  # calls of `agree` after which its answer is looked at, so that a device need not be waited for
+MESSAGE_BYTES = 4096  # of a text that the first process tells the others
+
+
+class Devices:
+    """One device of one process, and what distributed devices have in common with it."""
+
+    num_devices = 1
+    num_processes = 1
+    process = 0
+    failures = ()  # exceptions that tell that the processes cannot go on together
+
+    @property
+    def is_first(self):
+        """Whether this is the process that writes and prints."""
+        return self.process == 0
+
+    @property
+    def part(self):
+        """Which part of a batch this process reads, and of how many."""
+        return self.process, self.num_processes
+
+    def scope(self):
+        """Returns a context: networks and optimizers that are built within it are on all devices, and train there."""
+        return contextlib.nullcontext()
+
+    def prepare(self, network):
+        """Lets the layers of a network that is to be trained compute as they do on one device."""
+
+    def check_batch(self, batch_size):
+        """Raises a `UserError` if the devices cannot share a batch evenly."""
+        if batch_size % self.num_devices:
+            raise UserError(f"a batch of {batch_size} is not to be shared evenly by {self.num_devices} devices: choose "
+                            f"a multiple of {self.num_devices}")
+
+    def agree(self, code, at_once=False):
+        """Returns the largest `code` of all processes; they call this in the same order and get the same answer.
+
+        Args:
+            code: a whole number; once above 0, it stays so.
+            at_once: of this call. By default the answer is that to an earlier one, or 0, and nothing is waited for.
+        """
+        return code
+
+    def from_first(self, text):
+        """Returns the text of the first process."""
+        return text
+
+    def collect(self, values, count):
+        """Returns `count` numbers in their order, of which this process has every `num_processes`-th in `values`."""
+        return list(values)
+
+    def check_same(self, facts):
+        """Raises a `UserError` if `facts`, which can be written as JSON, are not the same in all processes."""
+
+
+class MirroredDevices(Devices):
+    """All devices that TensorFlow sees, each with a copy of the network: `tf.distribute.MirroredStrategy`."""
+
+    def __init__(self):
+        import tensorflow as tf
+
+        self.strategy = tf.distribute.MirroredStrategy()
+        self.num_devices = self.strategy.num_replicas_in_sync
+
+    def scope(self):
+        return self.strategy.scope()
+
+    def prepare(self, network):
+        """Lets batch normalization take the statistics of the whole batch, which TensorFlow does on request alone."""
+        from keras import layers
+
+        for layer in network.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.synchronized = True
+
+
+class ParallelDevices(Devices):
+    """All devices of all processes of JAX, each with a copy of the network: `keras.distribution.DataParallel`."""
+
+    def __init__(self):
+        import jax
+        import keras
+        from jax.sharding import NamedSharding, PartitionSpec
+
+        # Keras would share out a whole batch itself, but not one of a PyDataset; `part` of it is what is read.
+        self.distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+        self.num_devices, self.num_processes = jax.device_count(), jax.process_count()
+        self.process, self.num_local = jax.process_index(), jax.local_device_count()
+        self.failures = (jax.errors.JaxRuntimeError,)
+        mesh = self.distribution.device_mesh.backend_mesh
+        self._sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+        self._largest = jax.jit(jax.numpy.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
+        self._asked = deque()
+
+    def scope(self):
+        return self.distribution.scope()
+
+    def agree(self, code, at_once=False):
+        import jax
+        import numpy as np
+
+        if self.num_processes == 1:
+            return code
+        codes = jax.make_array_from_process_local_data(self._sharding, np.full(self.num_local, code, np.int32))
+        self._asked.append(self._largest(codes))
+        if at_once:
+            answer = self._asked.pop()  # the others are no larger
+            self._asked.clear()
+        elif len(self._asked) > AGREEMENT_DELAY:
+            answer = self._asked.popleft()
+        else:
+            return 0
+        return int(answer)
+
+    def from_first(self, text):
+        import numpy as np
+        from jax.experimental import multihost_utils
+
+        content = np.zeros(MESSAGE_BYTES, np.uint8)
+        encoded = os.fsencode(text)[:MESSAGE_BYTES]
+        content[:len(encoded)] = np.frombuffer(encoded, np.uint8)
+        return os.fsdecode(bytes(multihost_utils.broadcast_one_to_all(content)).rstrip(b"\0"))
+
+    def collect(self, values, count):
+        import numpy as np
+
+        rows = np.full(-(-count // self.num_processes), np.nan)
+        rows[:len(values)] = values
+        table = self._gather(rows.view(np.uint32)).view(np.float64)  # JAX has no float64 here
+        return [float(value) for value in table.T.reshape(-1)[:count]]
+
+    def check_same(self, facts):
+        import numpy as np
+
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()
+        digests = self._gather(np.frombuffer(digest, np.uint8))
+        others = [number for number, row in enumerate(digests) if (row != digests[0]).any()]
+        if others:
+            raise UserError(f"process {', '.join(map(str, others))} has other options, another data set or another "
+                            "state than process 0: start all with the same, on files that all of them see")
+
+    def _gather(self, array):
+        """Returns the arrays of all processes, one a row."""
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.process_allgather(array).reshape(self.num_processes, -1)
+
+
+def join(group):
+    """Joins this process to the others of a training on JAX; all but the first print nothing from then on.
+
+    This is what `keras.distribution.initialize` calls, which cannot be told how soon a dead process is to be noticed.
+    It comes before anything is computed, or devices are looked at.
+
+    Args:
+        group: HOST:PORT of the first process, the number of processes of all machines, and that of this one, counted
+            from 0. What is None of it is taken from the variables of SLURM, which has one process for each GPU.
+            None where this process trains alone.
+
+    Raises:
+        UserError: the backend is not JAX, or the processes do not find each other.
+    """
+    if group is None:
+        return
+    backend = _distributing_backend()
+    if backend != "jax":
+        raise UserError(f"several processes train together on JAX alone, not on {backend}: set KERAS_BACKEND=jax")
+    import jax
+
+    coordinator, num_processes, process = group
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
+    try:
+        jax.distributed.initialize(
+            coordinator, num_processes, process, cluster_detection_method="slurm" if None in group else "deactivate",
+            initialization_timeout=CONNECT_SECONDS, heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=SHUTDOWN_SECONDS)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"the {num_processes or ''} processes do not find each other at "
+                        f"{coordinator or 'the address of SLURM'}: {str(error).splitlines()[0]}") from error
+    if jax.process_index() > 0:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the end of the process)
+
+
+def find_devices(distribute):
+    """Returns the `Devices` of this process: one, or with `distribute` all that the Keras backend sees.
+
+    Raises:
+        UserError: Keras has no data parallelism on this backend.
+    """
+    if not distribute:
+        return Devices()
+    devices = MirroredDevices() if _distributing_backend() == "tensorflow" else ParallelDevices()
+    print(f"distributed over {devices.num_devices} devices in {devices.num_processes} processes", flush=True)
+    return devices
+
+
+def _distributing_backend():
+    import keras
+
+    if keras.backend.backend() == "torch":
+        raise UserError(f"Keras {keras.__version__} trains on several devices on TensorFlow and JAX alone: set "
+                        "KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax (on PyTorch, Keras 3.16 will)")
+    return keras.backend.backend()
