@@ -4,6 +4,7 @@ The engines are TensorFlow's and Keras' own. Every process runs the same program
 have to do together they do in the same order. The first process alone writes and prints.
 """
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -17,6 +18,7 @@ HEARTBEAT_SECONDS = 30  # without a sign of life, after which a process counts a
 CONNECT_SECONDS = 300  # that the processes wait for each other at the start
 SHUTDOWN_SECONDS = 60  # and at the end
 AGREEMENT_DELAY = 8  # calls of `agree` after which its answer is looked at, so that a device need not be waited for
+LOST_SIGNS = ("Gloo", "NCCL", "coordination service", "CoordinationService", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 MESSAGE_BYTES = 4096  # of a text that the first process tells the others
 
 
@@ -26,7 +28,7 @@ class Devices:
     num_devices = 1
     num_processes = 1
     process = 0
-    failures = ()  # exceptions that tell that the processes cannot go on together
+    failures = ()  # classes of exceptions with which the lack of another process may be noticed
 
     @property
     def is_first(self):
@@ -71,6 +73,10 @@ class Devices:
     def check_same(self, facts):
         """Raises a `UserError` if `facts`, which can be written as JSON, are not the same in all processes."""
 
+    def is_alone(self, error):
+        """Whether an exception of `failures` tells that another process is gone; its own end then waits for none."""
+        return False
+
 
 class MirroredDevices(Devices):
     """All devices that TensorFlow sees, each with a copy of the network: `tf.distribute.MirroredStrategy`."""
@@ -105,7 +111,8 @@ class ParallelDevices(Devices):
         self.distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
         self.num_devices, self.num_processes = jax.device_count(), jax.process_count()
         self.process, self.num_local = jax.process_index(), jax.local_device_count()
-        self.failures = (jax.errors.JaxRuntimeError,)
+        # Of the second class, by the way that JAX translates errors, are those of Gloo, with which CPUs communicate.
+        self.failures = (jax.errors.JaxRuntimeError, ValueError) if self.num_processes > 1 else ()
         mesh = self.distribution.device_mesh.backend_mesh
         self._sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
         self._largest = jax.jit(jax.numpy.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
@@ -158,11 +165,23 @@ class ParallelDevices(Devices):
             raise UserError(f"process {', '.join(map(str, others))} has other options, another data set or another "
                             "state than process 0: start all with the same, on files that all of them see")
 
+    def is_alone(self, error):
+        if not any(sign in str(error) for sign in LOST_SIGNS):
+            return False
+        atexit.register(_end_at_once)  # before what JAX has registered, which waits for the others and then aborts
+        return True
+
     def _gather(self, array):
         """Returns the arrays of all processes, one a row."""
         from jax.experimental import multihost_utils
 
         return multihost_utils.process_allgather(array).reshape(self.num_processes, -1)
+
+
+def _end_at_once():
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def join(group):

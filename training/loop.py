@@ -220,10 +220,10 @@ class Training:
         except WriteError as error:
             raise UserError(f"{error}; {self._last_good()}") from error
         except self.devices.failures as error:
-            if "RESOURCE_EXHAUSTED" in str(error):  # memory, which has its own text
+            if not self.devices.is_alone(error):
                 raise
-            raise UserError(f"the processes of this training cannot go on together, most often because one of them "
-                            f"has ended ({str(error).splitlines()[0]}): go on with the last state that is saved in "
+            raise UserError(f"another process of this training has ended, or cannot be reached "
+                            f"({str(error).splitlines()[0]}): go on with the last state that is saved in "
                             f"{self.workspace.folder}") from error
 
     def _run_epoch(self, epoch):
