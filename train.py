@@ -176,7 +176,7 @@ def parse_args(argv=None):
         p.error("--num-init-batches belongs to weight normalization: add --weightnorm")
     if args.num_init_batches and args.pretrained_model:
         p.error("--num-init-batches would overwrite the weights of --pretrained-model: give only one of them")
-    if sum(clip is not None for clip in (args.clipnorm, args.global_clipnorm, args.clipvalue)) > 1:
+    if _num_clips(args) > 1:
         p.error("--clipnorm, --global-clipnorm and --clipvalue exclude each other: give one of them")
     if args.iterations_per_epoch % args.gradient_accumulation:
         p.error(f"--gradient-accumulation {args.gradient_accumulation} is not allowed: give a divisor of "
@@ -184,6 +184,10 @@ def parse_args(argv=None):
     if args.initial_epoch >= args.epochs:
         p.error(f"--initial-epoch {args.initial_epoch} leaves nothing to do: --epochs is {args.epochs}")
     return args
+
+
+def _num_clips(args):
+    return sum(clip is not None for clip in (args.clipnorm, args.global_clipnorm, args.clipvalue))
 
 
 def _check_validation(p, args):
@@ -214,6 +218,7 @@ def main(args):
 
     devices = find_devices(args.distribute)
     devices.check_batch(args.batch_size)
+    devices.check_supported(args.gradient_accumulation > 1, _num_clips(args) > 0, args.precision == "float16")
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
     train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,

@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections import deque
 
 from errors import UserError
 
 HEARTBEAT_SECONDS = 30  # without a sign of life, after which a process counts as dead
 CONNECT_SECONDS = 300  # that the processes wait for each other at the start
-SHUTDOWN_SECONDS = 60  # and at the end
+SHUTDOWN_SECONDS = 300  # and at the end, while the first one saves what is left
+LAST_WORDS_SECONDS = 2
 AGREEMENT_DELAY = 8  # calls of `agree` after which its answer is looked at, so that a device need not be waited for
 LOST_SIGNS = ("Gloo", "NCCL", "coordination service", "CoordinationService", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 MESSAGE_BYTES = 4096  # of a text that the first process tells the others
@@ -53,6 +55,15 @@ class Devices:
             raise UserError(f"a batch of {batch_size} is not to be shared evenly by {self.num_devices} devices: choose "
                             f"a multiple of {self.num_devices}")
 
+    def check_supported(self, accumulating=False, clipping=False, float16=False):
+        """Raises a `UserError` if this way of training does not give on these devices what it gives on one.
+
+        Args:
+            accumulating: gradients accumulate over several batches.
+            clipping: gradients are clipped.
+            float16: the loss is scaled, as that precision needs it.
+        """
+
     def agree(self, code, at_once=False):
         """Returns the largest `code` of all processes; they call this in the same order and get the same answer.
 
@@ -74,8 +85,11 @@ class Devices:
         """Raises a `UserError` if `facts`, which can be written as JSON, are not the same in all processes."""
 
     def is_alone(self, error):
-        """Whether an exception of `failures` tells that another process is gone; its own end then waits for none."""
+        """Whether an exception of `failures` tells that another process is gone."""
         return False
+
+    def end_together(self):
+        """Says that all processes have come to the end, so that each may wait for the others when it leaves."""
 
 
 class MirroredDevices(Devices):
@@ -89,6 +103,16 @@ class MirroredDevices(Devices):
 
     def scope(self):
         return self.strategy.scope()
+
+    def check_supported(self, accumulating=False, clipping=False, float16=False):
+        refused = {
+            "the accumulation of gradients (MirroredStrategy refuses it)": accumulating,
+            "the clipping of gradients (Keras would clip those of each device)": clipping,
+            "float16 (Keras would look at the gradients of the first device alone; bfloat16 is supported)": float16}
+        for what, is_wanted in refused.items():
+            if is_wanted:
+                raise UserError(f"{what} is not supported on several devices on TensorFlow: leave it out, or set "
+                                "KERAS_BACKEND=jax")
 
     def prepare(self, network):
         """Lets batch normalization take the statistics of the whole batch, which TensorFlow does on request alone."""
@@ -166,10 +190,10 @@ class ParallelDevices(Devices):
                             "state than process 0: start all with the same, on files that all of them see")
 
     def is_alone(self, error):
-        if not any(sign in str(error) for sign in LOST_SIGNS):
-            return False
-        atexit.register(_end_at_once)  # before what JAX has registered, which waits for the others and then aborts
-        return True
+        return any(sign in str(error) for sign in LOST_SIGNS)
+
+    def end_together(self):
+        atexit.unregister(_end_at_once)
 
     def _gather(self, array):
         """Returns the arrays of all processes, one a row."""
@@ -179,6 +203,14 @@ class ParallelDevices(Devices):
 
 
 def _end_at_once():
+    """Ends a process that has failed alone: JAX would wait for the others, and they for what this one has to compute.
+
+    The first process, whose end is the end of all, leaves the others a moment to tell of the same failure.
+    """
+    import jax
+
+    if jax.process_index() == 0:
+        time.sleep(LAST_WORDS_SECONDS)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(1)
@@ -215,6 +247,7 @@ def join(group):
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the {num_processes or ''} processes do not find each other at "
                         f"{coordinator or 'the address of SLURM'}: {str(error).splitlines()[0]}") from error
+    atexit.register(_end_at_once)
     if jax.process_index() > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the end of the process)
 

@@ -115,6 +115,7 @@ class Training:
             with self.interrupts:
                 self._run()
         except Interrupted as interrupted:
+            self.devices.end_together()
             progress = self.progress
             print(f"{interrupted}: stopped after step {progress.step} of epoch {progress.epoch + 1}; go on with\n"
                   f"    {resume_command} {self.workspace.folder}")
@@ -123,6 +124,7 @@ class Training:
             for sequence in self.sequences:
                 sequence.close()
             self.workspace.unlock()
+        self.devices.end_together()
         print(self.summary())
         return 0
 

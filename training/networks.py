@@ -146,6 +146,8 @@ def jit_compile():
         return "auto"
     import tensorflow as tf
 
+    if tf.distribute.has_strategy():  # not tried together with XLA
+        return False
     return "auto" if tf.config.list_physical_devices("GPU") else False
 
 
