@@ -7,20 +7,22 @@ Each run makes a time-stamped folder below --outdir, with models/generator-epoch
 """
 
 import sys
+from functools import partial
 
 from choices import CONTENT_LOSSES, GENERATORS
 from command_line import (
     RESUME_OPTIONS,
     VALIDATION_ADVICE,
     add_device_options,
+    add_distribution_options,
     add_keeping_options,
     add_log_options,
     add_precision_option,
     add_run_options,
     add_training_data_options,
     add_vgg_weights,
-    args_lines,
     auto_resume,
+    check_distribution,
     check_scale,
     evaluation_options,
     fixed_options,
@@ -29,12 +31,14 @@ from command_line import (
     prepare_backend,
     print_end,
     print_start,
+    process_group,
     resume_args,
+    resume_command,
     run,
+    run_lines,
     say_done,
     script_parser,
     typed_options,
-    words_for,
 )
 
 RESUMABLE = (*RESUME_OPTIONS, "vgg_weights")
@@ -85,6 +89,7 @@ def parser():
     add_log_options(saving)
     add_keeping_options(saving)
     add_device_options(p)
+    add_distribution_options(p.add_argument_group("several devices"))
     return p
 
 
@@ -95,11 +100,14 @@ def parse_args(argv=None):
     if "auto_resume" in typed:
         typed = auto_resume(p, typed, RESUMABLE)
     if "resume" in typed:
-        return resume_args(p, typed, RESUMABLE)
+        args = resume_args(p, typed, RESUMABLE)
+        check_distribution(p, args)
+        return args
     if "accept_changes" in typed:
         p.error("--accept-changes belongs to --resume")
     args = p.parse_args(argv)
     args.auto_resume = False  # there is no run yet, and those to come resume this one whether it says so or not
+    check_distribution(p, args)
     check_scale(p, args.generator, args.scale)
     if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
         p.error(f"--hr-patch-size {args.hr_patch_size} is not allowed: give a multiple of {DISCRIMINATOR_STRIDE} and "
@@ -109,46 +117,53 @@ def parse_args(argv=None):
 
 def main(args):
     """Trains a generator against a discriminator and returns the exit code."""
-    prepare_backend(args.gpu_memory_fraction)
+    from training.distribution import find_devices, join
+
+    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)))
     import keras
 
     from data import array_list, find_training_pairs
     from datasets.degraded import find_downgrade
     from training.gan import GANTraining
     from training.interrupts import Interrupts
-    from training.logs import TensorBoardLog
+    from training.logs import open_log
     from training.workspace import RunDone
 
+    devices = find_devices(args.distribute)
+    devices.check_batch(args.batch_size)
+    devices.check_supported(adversarial=True)
     keras.utils.set_random_seed(args.seed)
     downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
     train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
                                                    args.validation_images, args.validation_dataset,
                                                    advice=VALIDATION_ADVICE)
-    sequence = _sequence(args, train_pairs)
-    inference_model, *steps, learning_rates = _build(args)
-    validate = _validation(args, steps[0], valid_pairs)
     inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
               "options": fixed_options(parser(), args, RESUMABLE)}
+    devices.check_same(inputs)
+    sequence = _sequence(args, train_pairs, devices.part)
+    inference_model, *steps, learning_rates = _build(args, devices)
+    validate = _validation(args, steps[0], valid_pairs)
     try:
-        workspace, progress = _resume(args, *steps, inputs) if args.resume else _begin(args, *steps, inputs)
+        workspace, progress = (_resume if args.resume else _begin)(args, *steps, inputs, devices)
     except RunDone as done:
         return say_done(done, args.auto_resume)
     run = GANTraining(
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
         workspace=workspace, progress=progress,
-        log=TensorBoardLog(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1), interrupts=Interrupts(),
+        log=open_log(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1, devices),
+        interrupts=Interrupts(), devices=devices,
         epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, log_steps=args.log_steps,
         log_interval=args.log_interval, keeping={"every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --generator-learning-rate or --discriminator-learning-rate may help",
         won_advice="try a lower --discriminator-learning-rate or more --label-noise")
     print_start(run, workspace.logs_dir)
-    code = run.to_the_end(" ".join([*words_for("train_gan"), "--resume"]))
+    code = run.to_the_end(resume_command("train_gan", args))
     if code == 0:
         print_end(run, evaluation_options(parser(), args))
     return code
 
 
-def _build(args):
+def _build(args, devices):
     """Returns the generator for inference, the compiled steps of generator and discriminator, their learning rates."""
     from training.gan import build_gan, compile_gan
     from training.networks import computing_in, learning_rate_schedule
@@ -160,10 +175,11 @@ def _build(args):
                                     ("discriminator", args.discriminator_learning_rate))}
     inference_model, generator, judge = build_gan(
         args.generator, args.scale, num_filters=args.num_filters, num_res_blocks=args.num_res_blocks,
-        hr_patch_size=args.hr_patch_size, discriminator_filters=args.discriminator_filters, precision=args.precision)
-    with computing_in(args.precision):
+        hr_patch_size=args.hr_patch_size, discriminator_filters=args.discriminator_filters, precision=args.precision,
+        devices=devices)
+    with computing_in(args.precision), devices.scope():
         features = _features(args, args.content_loss)
-    return inference_model, *compile_gan(generator, judge, features, learning_rates, args.ema), learning_rates
+    return inference_model, *compile_gan(generator, judge, features, learning_rates, args.ema, devices), learning_rates
 
 
 def _features(args, name):
@@ -173,7 +189,7 @@ def _features(args, name):
     return load_features(name, args.vgg_weights, advice="give its path with --vgg-weights")
 
 
-def _begin(args, generator_step, discriminator_step, inputs):
+def _begin(args, generator_step, discriminator_step, inputs, devices):
     """Gives the generator its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
     from super_resolution.loading import model_path
     from training.networks import copy_pretrained
@@ -185,38 +201,41 @@ def _begin(args, generator_step, discriminator_step, inputs):
         discriminator_step.discriminator.summary()
     if args.pretrained_model:
         copy_pretrained(model_path(args.pretrained_model, None), generator)
-    workspace = Workspace.create(args.outdir, args_lines(parser(), args))
+    workspace = Workspace.create_once(args.outdir, run_lines(parser(), args), devices)
     print(f"{workspace.folder}: {generator.name} x{args.scale}, {generator.count_params():,} parameters")
     return workspace, Progress(inputs=inputs)
 
 
-def _resume(args, generator_step, discriminator_step, inputs):
+def _resume(args, generator_step, discriminator_step, inputs, devices):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.gan import gan_variables
     from training.workspace import open_run
 
     return open_run(args.resume, gan_variables(generator_step, discriminator_step), args.epochs,
                     advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
-                    changes_advice="undo that, or go on all the same with --accept-changes")
+                    changes_advice="undo that, or go on all the same with --accept-changes", devices=devices)
 
 
-def _sequence(args, pairs):
+def _sequence(args, pairs, part):
     """Returns the `PatchSequence` of the training images; those that were typed must be as large as a patch."""
     from data import PatchSequence, patch_stream
 
     advice = "leave them out of --training-images or choose a smaller --hr-patch-size" if args.training_images else None
     stream = patch_stream(pairs, args.scale, "train", batch_size=args.batch_size,
                           patch_size=args.hr_patch_size // args.scale, seed=args.seed,
-                          augment=not args.no_augmentation, advice=advice)
+                          augment=not args.no_augmentation, advice=advice, part=part)
     return PatchSequence(stream, None, args.num_workers, args.use_multiprocessing, args.max_queue_size)
 
 
 def _validation(args, generator_step, pairs):
-    """Returns the `PerceptualValidation`, in float32 and in VGG54 features whatever the training uses."""
+    """Returns the `PerceptualValidation`, in float32 and in VGG54 features whatever the training uses.
+
+    Its network is on one device, where the training's may be on many.
+    """
     from training.perceptual import PerceptualValidation
 
     features = generator_step.features
-    if args.content_loss != "vgg54" or args.precision != "float32":
+    if args.content_loss != "vgg54" or args.precision != "float32" or args.distribute:
         features = _features(args, "vgg54")
     return PerceptualValidation(features, pairs, args.scale)
 

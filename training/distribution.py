@@ -55,13 +55,14 @@ class Devices:
             raise UserError(f"a batch of {batch_size} is not to be shared evenly by {self.num_devices} devices: choose "
                             f"a multiple of {self.num_devices}")
 
-    def check_supported(self, accumulating=False, clipping=False, float16=False):
+    def check_supported(self, accumulating=False, clipping=False, float16=False, adversarial=False):
         """Raises a `UserError` if this way of training does not give on these devices what it gives on one.
 
         Args:
             accumulating: gradients accumulate over several batches.
             clipping: gradients are clipped.
             float16: the loss is scaled, as that precision needs it.
+            adversarial: batches are trained on one by one, as an adversarial training does.
         """
 
     def agree(self, code, at_once=False):
@@ -104,10 +105,11 @@ class MirroredDevices(Devices):
     def scope(self):
         return self.strategy.scope()
 
-    def check_supported(self, accumulating=False, clipping=False, float16=False):
+    def check_supported(self, accumulating=False, clipping=False, float16=False, adversarial=False):
         refused = {
             "the accumulation of gradients (MirroredStrategy refuses it)": accumulating,
             "the clipping of gradients (Keras would clip those of each device)": clipping,
+            "adversarial training (Keras' train_on_batch would give each device the whole batch)": adversarial,
             "float16 (Keras would look at the gradients of the first device alone; bfloat16 is supported)": float16}
         for what, is_wanted in refused.items():
             if is_wanted:

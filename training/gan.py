@@ -9,6 +9,7 @@ import numpy as np
 
 from model import build_network, discriminator
 from training.adversarial import DiscriminatorStep, GeneratorStep
+from training.distribution import Devices
 from training.loop import Training
 from training.networks import averaged_weights, computing_in, jit_compile
 
@@ -17,7 +18,7 @@ WON = 0.02
 
 
 def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_size, discriminator_filters,
-              precision="float32"):
+              precision="float32", devices=None):
     """Returns the float32 generator for inference, and the generator and the discriminator for training.
 
     Args:
@@ -27,32 +28,35 @@ def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_si
         hr_patch_size: HR pixels.
         discriminator_filters: filters of the discriminator's first layer.
         precision: in which the training computes, a key of `POLICIES`.
+        devices: `Devices` on which they are trained; by default one.
     """
     size = {"num_filters": num_filters, "num_res_blocks": num_res_blocks}
     inference_model = build_network(generator_name, scale, **size)
-    with computing_in(precision):
+    with computing_in(precision), (devices or Devices()).scope():
         generator = build_network(generator_name, scale, **size)
         judge = discriminator(hr_patch_size, discriminator_filters)
     return inference_model, generator, judge
 
 
-def compile_gan(generator, judge, features, learning_rates, ema=None):
+def compile_gan(generator, judge, features, learning_rates, ema=None, devices=None):
     """Returns the compiled `GeneratorStep` and `DiscriminatorStep`, with all variables of their optimizers.
 
     Args:
         generator: network for training.
         judge: the discriminator.
-        features: VGG19 network of the content loss.
+        features: VGG19 network of the content loss, on the same devices.
         learning_rates: schedule of 'generator' and of 'discriminator', functions of the step.
         ema: momentum of the moving average of the generator's weights, None for no average.
+        devices: `Devices` on which the networks were built; by default one.
     """
     averages = {} if ema is None else {"generator": {"use_ema": True, "ema_momentum": ema}}
-    steps = {"generator": GeneratorStep(generator, judge, features),
-             "discriminator": DiscriminatorStep(generator, judge)}
-    for name, step in steps.items():
-        adam = keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam", **averages.get(name, {}))
-        step.compile(adam, jit_compile=jit_compile())
-        step.optimizer.build(step.trainable_variables)
+    with (devices or Devices()).scope():
+        steps = {"generator": GeneratorStep(generator, judge, features),
+                 "discriminator": DiscriminatorStep(generator, judge)}
+        for name, step in steps.items():
+            adam = keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam", **averages.get(name, {}))
+            step.compile(adam, jit_compile=jit_compile())
+            step.optimizer.build(step.trainable_variables)
     return steps["generator"], steps["discriminator"]
 
 
@@ -117,14 +121,17 @@ class GANTraining(Training):
         """Does a step of the discriminator and one of the generator; returns their figures.
 
         Args:
-            lr, hr: batch of patches (N, h, w, 3) and (N, h scale, w scale, 3), any N.
+            lr, hr: this process's part of a batch of patches, (N, h, w, 3) and (N, h scale, w scale, 3), any N.
             number: of the step since the training began, which the labels are a function of.
         """
         lr, hr = lr.astype("float32"), hr.astype("float32")
-        noise = self.label_noise * np.random.default_rng((self.seed, 2, number)).random((2, len(lr), 1), np.float32)
+        part, num_parts = self.devices.part
+        shape = (2, num_parts, len(lr), 1)  # of the labels of the whole batch
+        noise = self.label_noise * np.random.default_rng((self.seed, 2, number)).random(shape, np.float32)[:, part]
         labels = {"hr": hr, "real": 1 - noise[0], "fake": noise[1]}
-        logs = self.discriminator_step.train_on_batch(lr, labels, return_dict=True)
-        logs |= self.generator_step.train_on_batch(lr, hr, return_dict=True)
+        with self.devices.scope():
+            logs = self.discriminator_step.train_on_batch(lr, labels, return_dict=True)
+            logs |= self.generator_step.train_on_batch(lr, hr, return_dict=True)
         return {name: float(logs[name]) for name in GeneratorStep.FIGURES + DiscriminatorStep.FIGURES}
 
     def finish_epoch(self, epoch):
