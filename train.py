@@ -204,7 +204,8 @@ def _check_validation(p, args):
 
 def main(args):
     """Trains a network and returns the exit code."""
-    from training.distribution import find_devices, join
+    from training.distribution import find_devices
+    from training.processes import join
 
     prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)))
     import keras
@@ -235,6 +236,7 @@ def main(args):
         workspace, progress = (_resume(args, network, inputs, devices) if args.resume
                                else _begin(args, inference_model, network, sequence, inputs, devices))
     except RunDone as done:
+        devices.end_together()
         return say_done(done, args.auto_resume)
     run = PixelTraining(
         network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,

@@ -117,7 +117,8 @@ def parse_args(argv=None):
 
 def main(args):
     """Trains a generator against a discriminator and returns the exit code."""
-    from training.distribution import find_devices, join
+    from training.distribution import find_devices
+    from training.processes import join
 
     prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)))
     import keras
@@ -146,6 +147,7 @@ def main(args):
     try:
         workspace, progress = (_resume if args.resume else _begin)(args, *steps, inputs, devices)
     except RunDone as done:
+        devices.end_together()
         return say_done(done, args.auto_resume)
     run = GANTraining(
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,

@@ -75,7 +75,8 @@ def measure_link(args):
     import os
 
     os.environ["KERAS_BACKEND"] = "jax"
-    from training.distribution import ParallelDevices, join
+    from training.distribution import ParallelDevices
+    from training.processes import join
 
     join((args.coordinator, args.num_processes, args.process_id))
     import jax

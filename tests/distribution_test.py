@@ -19,8 +19,9 @@ from errors import UserError
 from tests.conftest import ROOT, assert_one_line_error
 from tests.distributed import end_codes, losses, start_processes, train_in_processes, train_on
 from tests.runs import only_run, progress_of, wait_for
-from training.distribution import Devices, MirroredDevices, find_devices, join
+from training.distribution import Devices, MirroredDevices, find_devices
 from training.interrupts import OTHER_FAILED, Interrupted, Interrupts, OtherProcessFailed, check
+from training.processes import join
 from training.workspace import Workspace, read_state
 
 TINY = ["--profile", "wdsr-b-8", "--num-filters", "5", "--num-res-blocks", "1", "--patch-size", "12",
@@ -246,6 +247,8 @@ def test_a_run_goes_on_with_another_number_of_devices(dataset, cache, tmp_path, 
     train_on(1, cache, *argv, "-o", tmp_path / "whole", "--epochs", 2)
     train_with(before, *argv, "-o", tmp_path / "part")
     arrays, _ = read_state(Workspace(only_run(tmp_path / "part")).state_path)
+    done = train_with(before, "--auto-resume", *argv, "-o", tmp_path / "part")
+    assert "has done its 1 epochs" in done
     train_with(after, "--resume", only_run(tmp_path / "part"), "--epochs", 2)
     assert_same_losses(tmp_path / "part", tmp_path / "whole", 4)
     resumed, progress = read_state(Workspace(only_run(tmp_path / "part")).state_path)

@@ -4,21 +4,15 @@ The engines are TensorFlow's and Keras' own. Every process runs the same program
 have to do together they do in the same order. The first process alone writes and prints.
 """
 
-import atexit
 import contextlib
 import hashlib
 import json
 import os
-import sys
-import time
 from collections import deque
 
 from errors import UserError
+from training import processes
 
-HEARTBEAT_SECONDS = 30  # without a sign of life, after which a process counts as dead
-CONNECT_SECONDS = 300  # that the processes wait for each other at the start
-SHUTDOWN_SECONDS = 300  # and at the end, while the first one saves what is left
-LAST_WORDS_SECONDS = 2
 AGREEMENT_DELAY = 8  # calls of `agree` after which its answer is looked at, so that a device need not be waited for
 LOST_SIGNS = ("Gloo", "NCCL", "coordination service", "CoordinationService", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 MESSAGE_BYTES = 4096  # of a text that the first process tells the others
@@ -195,63 +189,13 @@ class ParallelDevices(Devices):
         return any(sign in str(error) for sign in LOST_SIGNS)
 
     def end_together(self):
-        atexit.unregister(_end_at_once)
+        processes.end_together()
 
     def _gather(self, array):
         """Returns the arrays of all processes, one a row."""
         from jax.experimental import multihost_utils
 
         return multihost_utils.process_allgather(array).reshape(self.num_processes, -1)
-
-
-def _end_at_once():
-    """Ends a process that has failed alone: JAX would wait for the others, and they for what this one has to compute.
-
-    The first process, whose end is the end of all, leaves the others a moment to tell of the same failure.
-    """
-    import jax
-
-    if jax.process_index() == 0:
-        time.sleep(LAST_WORDS_SECONDS)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(1)
-
-
-def join(group):
-    """Joins this process to the others of a training on JAX; all but the first print nothing from then on.
-
-    This is what `keras.distribution.initialize` calls, which cannot be told how soon a dead process is to be noticed.
-    It comes before anything is computed, or devices are looked at.
-
-    Args:
-        group: HOST:PORT of the first process, the number of processes of all machines, and that of this one, counted
-            from 0. What is None of it is taken from the variables of SLURM, which has one process for each GPU.
-            None where this process trains alone.
-
-    Raises:
-        UserError: the backend is not JAX, or the processes do not find each other.
-    """
-    if group is None:
-        return
-    backend = _distributing_backend()
-    if backend != "jax":
-        raise UserError(f"several processes train together on JAX alone, not on {backend}: set KERAS_BACKEND=jax")
-    import jax
-
-    coordinator, num_processes, process = group
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
-    try:
-        jax.distributed.initialize(
-            coordinator, num_processes, process, cluster_detection_method="slurm" if None in group else "deactivate",
-            initialization_timeout=CONNECT_SECONDS, heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=SHUTDOWN_SECONDS)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"the {num_processes or ''} processes do not find each other at "
-                        f"{coordinator or 'the address of SLURM'}: {str(error).splitlines()[0]}") from error
-    atexit.register(_end_at_once)
-    if jax.process_index() > 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the end of the process)
 
 
 def find_devices(distribute):
@@ -262,15 +206,6 @@ def find_devices(distribute):
     """
     if not distribute:
         return Devices()
-    devices = MirroredDevices() if _distributing_backend() == "tensorflow" else ParallelDevices()
+    devices = MirroredDevices() if processes.distributing_backend() == "tensorflow" else ParallelDevices()
     print(f"distributed over {devices.num_devices} devices in {devices.num_processes} processes", flush=True)
     return devices
-
-
-def _distributing_backend():
-    import keras
-
-    if keras.backend.backend() == "torch":
-        raise UserError(f"Keras {keras.__version__} trains on several devices on TensorFlow and JAX alone: set "
-                        "KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax (on PyTorch, Keras 3.16 will)")
-    return keras.backend.backend()

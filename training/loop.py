@@ -5,7 +5,6 @@ are sure to hold the state of the training outside of `fit` (JAX keeps it elsewh
 there resumes exactly, inside an epoch too.
 """
 
-import contextlib
 import time
 
 import keras
@@ -23,24 +22,6 @@ from training.logs import StepLog, StepMeter, duration
 from training.workspace import save_state
 
 DATA_FAILURES = (WorkerDied, ArrayChanged, OtherProcessFailed)  # after which a run can be gone on with
-
-
-@contextlib.contextmanager
-def reading(sequence, network):
-    """Within the block a Keras network reads a `PatchSequence`; what the sequence fails with is raised as it is.
-
-    TensorFlow would make an error of its own of it. JAX needs the first batch to be sound, since it takes the
-    variables' values before it asks for that, and they would be lost.
-    """
-    sequence.load_first()
-    try:
-        yield
-    except Exception as error:
-        if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
-            network.jax_state_sync()
-        if not isinstance(error, (Interrupted, UserError)):
-            sequence.check()
-        raise
 
 
 class Training:

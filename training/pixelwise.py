@@ -1,18 +1,38 @@
 """Training a network with a pixel-wise loss: its steps, its validations, its checkpoints."""
 
+import contextlib
 import math
 from collections import deque
 
 import keras
 import numpy as np
 
+from errors import UserError
 from evaluation import DIV2KSample, Protocol, measure
 from training.interrupts import Interrupted
-from training.loop import DATA_FAILURES, Training, reading
+from training.loop import DATA_FAILURES, Training
 from training.networks import averaged_weights
 from training.workspace import network_variables
 
 CHECK_DELAY = 8  # steps after which a loss is looked at, so that the GPU need not be waited for
+
+
+@contextlib.contextmanager
+def reading(sequence, network):
+    """Within the block a Keras network reads a `PatchSequence`; what the sequence fails with is raised as it is.
+
+    TensorFlow would make an error of its own of it. JAX needs the first batch to be sound, since it takes the
+    variables' values before it asks for that, and they would be lost.
+    """
+    sequence.load_first()
+    try:
+        yield
+    except Exception as error:
+        if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
+            network.jax_state_sync()
+        if not isinstance(error, (Interrupted, UserError)):
+            sequence.check()
+        raise
 
 
 class PixelTraining(Training):
