@@ -19,7 +19,7 @@ from errors import UserError
 from tests.conftest import ROOT, assert_one_line_error
 from tests.distributed import end_codes, losses, start_processes, train_in_processes, train_on
 from tests.runs import only_run, progress_of, wait_for
-from training.distribution import Devices, MirroredDevices, find_devices
+from training.distribution import Devices, MirroredDevices, ParallelDevices, find_devices
 from training.interrupts import OTHER_FAILED, Interrupted, Interrupts, OtherProcessFailed, check
 from training.processes import join
 from training.workspace import Workspace, read_state
@@ -172,6 +172,41 @@ def test_processes_stop_for_what_has_come_to_any_of_them():
         check(Interrupts(), [sequence()], AgreedDevices(OTHER_FAILED))
     with pytest.raises(UserError, match="its own"):
         check(Interrupts(), [sequence(UserError("its own"))], AgreedDevices(signal.SIGTERM))
+
+
+@pytest.fixture
+def two_processes():
+    """The `ParallelDevices` of the first of two processes, and what the second gathers."""
+    devices, other = ParallelDevices.__new__(ParallelDevices), []
+    devices.num_processes, devices.process = 2, 0
+    devices._gather = lambda array: np.stack([array, other.pop() if other else array])
+    return devices, other
+
+
+def test_processes_put_the_figures_of_their_images_in_order(two_processes):
+    devices, other = two_processes
+    other.append(np.array([2.5, 4.5, np.nan]).view(np.uint32))
+    assert devices.collect([1.5, 3.5, 1 / 3], 5) == [1.5, 2.5, 3.5, 4.5, 1 / 3]
+    assert Devices().collect([1.5, 3.5], 2) == [1.5, 3.5]
+
+
+def test_a_process_with_other_options_is_named(two_processes):
+    devices, other = two_processes
+    devices.check_same({"options": ["--seed=1"]})
+    other.append(np.zeros(32, np.uint8))
+    with pytest.raises(UserError, match="process 1 has other options"):
+        devices.check_same({"options": ["--seed=1"]})
+
+
+def test_processes_know_the_folder_that_the_first_has_made(two_processes, tmp_path):
+    devices, _ = two_processes
+    made = Workspace.create_once(tmp_path, ["--seed=1"], devices)
+    assert devices.from_first(str(made.folder)) == str(made.folder)
+    devices.process = 1
+    devices.from_first = lambda text: text or str(made.folder)
+    assert Workspace.create_once(tmp_path, ["--seed=1"], devices).folder == made.folder
+    assert only_run(tmp_path) == made.folder
+    made.unlock()
 
 
 def assert_same_losses(outdir, expected, count, tolerance=1e-5):

@@ -79,9 +79,8 @@ class Devices:
     def check_same(self, facts):
         """Raises a `UserError` if `facts`, which can be written as JSON, are not the same in all processes."""
 
-    def is_alone(self, error):
-        """Whether an exception of `failures` tells that another process is gone."""
-        return False
+    def loss_of_process(self, error):
+        """Returns the text of an exception of `failures` that tells that another process is gone, None of any other."""
 
     def end_together(self):
         """Says that all processes have come to the end, so that each may wait for the others when it leaves."""
@@ -160,12 +159,11 @@ class ParallelDevices(Devices):
 
     def from_first(self, text):
         import numpy as np
-        from jax.experimental import multihost_utils
 
         content = np.zeros(MESSAGE_BYTES, np.uint8)
         encoded = os.fsencode(text)[:MESSAGE_BYTES]
         content[:len(encoded)] = np.frombuffer(encoded, np.uint8)
-        return os.fsdecode(bytes(multihost_utils.broadcast_one_to_all(content)).rstrip(b"\0"))
+        return os.fsdecode(bytes(self._gather(content)[0]).rstrip(b"\0"))
 
     def collect(self, values, count):
         import numpy as np
@@ -185,17 +183,29 @@ class ParallelDevices(Devices):
             raise UserError(f"process {', '.join(map(str, others))} has other options, another data set or another "
                             "state than process 0: start all with the same, on files that all of them see")
 
-    def is_alone(self, error):
-        return any(sign in str(error) for sign in LOST_SIGNS)
+    def loss_of_process(self, error):
+        if not any(sign in str(error) for sign in LOST_SIGNS):
+            return None
+        return f"another process of this training has ended, or cannot be reached ({str(error).splitlines()[0]})"
 
     def end_together(self):
         processes.end_together()
 
     def _gather(self, array):
-        """Returns the arrays of all processes, one a row."""
+        """Returns the arrays of all processes, one a row.
+
+        Raises:
+            UserError: another process has ended.
+        """
         from jax.experimental import multihost_utils
 
-        return multihost_utils.process_allgather(array).reshape(self.num_processes, -1)
+        try:
+            return multihost_utils.process_allgather(array).reshape(self.num_processes, -1)
+        except self.failures as error:
+            text = self.loss_of_process(error)
+            if text is None:
+                raise
+            raise UserError(text) from error
 
 
 def find_devices(distribute):

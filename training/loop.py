@@ -203,11 +203,10 @@ class Training:
         except WriteError as error:
             raise UserError(f"{error}; {self._last_good()}") from error
         except self.devices.failures as error:
-            if not self.devices.is_alone(error):
+            text = self.devices.loss_of_process(error)
+            if text is None:
                 raise
-            raise UserError(f"another process of this training has ended, or cannot be reached "
-                            f"({str(error).splitlines()[0]}): go on with the last state that is saved in "
-                            f"{self.workspace.folder}") from error
+            raise UserError(f"{text}: go on with the last state that is saved in {self.workspace.folder}") from error
 
     def _run_epoch(self, epoch):
         progress = self.progress
