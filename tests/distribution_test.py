@@ -114,7 +114,7 @@ def test_processes_that_are_told_by_half_are_refused(typed, environ, text):
 def test_the_machines_are_no_part_of_a_run(script, capsys):
     args = script.parse_args(["--distribute", "--coordinator", "a:1", "--num-processes", "2", "--process-id", "1"])
     assert run_lines(script.parser(), args) == run_lines(script.parser(), script.parse_args([]))
-    assert resume_command(script.parser(), args).endswith(".py --distribute --resume")
+    assert resume_command(script.__name__, args) == f"python {script.__name__}.py --distribute --resume"
     with pytest.raises(SystemExit):
         script.parse_args(["--coordinator", "a:1"])
     assert "--coordinator belongs to --distribute" in capsys.readouterr().err
