@@ -3,8 +3,9 @@
     python benchmarks/step_model.py predict --step 1.30 --half-step 0.68 --parameters 593555 --bandwidth 1.1e9 2 4 8
 
 A step of N devices takes the fixed part of a step, an Nth of the part that grows with the batch, and the time in which
-a ring adds up the gradients: every device sends and receives 2 (N - 1) / N of their bytes, in 2 (N - 1) rounds. Nothing
-of it is taken to happen at the same time, so that real devices should not be slower.
+a ring adds up the gradients: every device sends and receives 2 (N - 1) / N of their bytes, in 2 (N - 1) rounds for each
+message. A GPU's gradients go in few messages, a CPU's in one for each variable. Nothing is taken to happen at the same
+time.
 
     python benchmarks/step_model.py link --parameters 593555 --coordinator localhost:9000 --num-processes 2 \\
         --process-id 0
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 FLOAT_BYTES = 4  # gradients are float32 in every precision
 
 
-def step_seconds(num_devices, step, half_step, parameters, bandwidth, latency=0.0):
+def step_seconds(num_devices, step, half_step, parameters, bandwidth, latency=0.0, messages=1):
     """Returns the predicted seconds of a step.
 
     Args:
@@ -33,11 +34,12 @@ def step_seconds(num_devices, step, half_step, parameters, bandwidth, latency=0.
         parameters: of the network.
         bandwidth: bytes a second that a device sends, while it receives as many.
         latency: seconds of a round of the ring.
+        messages: in which the gradients go.
     """
     growing = 2 * (step - half_step)
     rounds = 2 * (num_devices - 1)
     sent = rounds / num_devices * parameters * FLOAT_BYTES
-    return step - growing + growing / num_devices + sent / bandwidth + rounds * latency
+    return step - growing + growing / num_devices + sent / bandwidth + messages * rounds * latency
 
 
 def parser():
@@ -50,6 +52,7 @@ def parser():
     predict.add_argument("--parameters", type=int, required=True, help="of the network")
     predict.add_argument("--bandwidth", type=float, required=True, help="bytes a second, each way")
     predict.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of a round of the ring")
+    predict.add_argument("--messages", type=int, default=1, help="in which the gradients go")
     predict.add_argument("devices", type=int, nargs="+", help="numbers of devices")
     predict.set_defaults(main=print_predictions)
     link = commands.add_parser("link", help="measure the link between processes")
@@ -65,7 +68,8 @@ def parser():
 def print_predictions(args):
     """Prints the predicted steps, and how much faster than one device they are."""
     for count in args.devices:
-        seconds = step_seconds(count, args.step, args.half_step, args.parameters, args.bandwidth, args.latency)
+        seconds = step_seconds(count, args.step, args.half_step, args.parameters, args.bandwidth, args.latency,
+                               args.messages)
         print(f"{count:3d} devices: {1000 * seconds:9.1f} ms a step, {args.step / seconds:5.2f} x one device, "
               f"{100 * args.step / seconds / count:3.0f} % of {count} x")
 

@@ -26,6 +26,7 @@ from tests.conftest import ROOT, assert_one_line_error, make_photo, run_quietly,
 from tests.golden_cases import adversarial_steps, set_weights, small_features
 from tests.runs import assert_same_outcome, only_run, start, wait_for
 from training.adversarial import DiscriminatorStep, GeneratorStep, cross_entropy, frozen_statistics
+from training.distribution import Devices
 from training.gan import GANTraining, label_entropy
 from training.workspace import Workspace, read_state
 from weights.vgg import load_features
@@ -315,6 +316,7 @@ def test_labels_follow_from_the_step_and_never_exceed_1():
 
     def labels_of(seed, number):
         training = GANTraining.__new__(GANTraining)
+        training.devices = Devices()
         recorders = Recorder(GeneratorStep.FIGURES), Recorder(DiscriminatorStep.FIGURES)
         training.generator_step, training.discriminator_step = recorders
         training.label_noise, training.seed = 0.3, seed
