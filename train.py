@@ -9,7 +9,7 @@ import argparse
 import sys
 from functools import partial
 
-from choices import LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
+from choices import DATA_ON_DEVICE, LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
 from command_line import (
     RESUME_OPTIONS,
     VALIDATION_ADVICE,
@@ -62,7 +62,8 @@ PROFILES = {
     "span-28": {**EDSR, "model": "span", "num_filters": 28, "num_res_blocks": 6, "learning_rate": 5e-4},
 }
 
-RESUMABLE = (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch", "early_stopping")
+RESUMABLE = (*RESUME_OPTIONS, "save_best_models_only", "save_models_after_epoch", "early_stopping",
+             "data_on_device")
 MODELS = tuple(dict.fromkeys(profile["model"] for profile in PROFILES.values()))
 
 
@@ -77,6 +78,9 @@ def parser():
     data.add_argument("--no-validation", action="store_true", help="train without validation images")
     data.add_argument("--patch-size", type=number(int, 8), default=48, metavar="N",
                       help="size of the low-resolution patches")
+    data.add_argument("--data-on-device", choices=DATA_ON_DEVICE, default="auto",
+                      help="keep the training images on the GPU, as uint8, and cut the same patches there; auto: where "
+                           "there is a GPU with room for them")
 
     network = p.add_argument_group("network")
     network.add_argument("-m", "--model", choices=MODELS, default="wdsr-b", help="the network")
@@ -214,6 +218,7 @@ def main(args):
     from datasets.degraded import find_downgrade
     from training.interrupts import Interrupts
     from training.logs import open_log
+    from training.on_device import check_choice, on_device
     from training.pixelwise import PixelTraining
     from training.workspace import RunDone
 
@@ -232,12 +237,14 @@ def main(args):
     devices.check_same(inputs)
     sequence, validate = _data(args, train_pairs, valid_pairs, devices.part)
     inference_model, network, schedule = build(args, devices)
+    check_choice(sequence.stream, network, args.data_on_device)
     try:
         workspace, progress = (_resume(args, network, inputs, devices) if args.resume
                                else _begin(args, inference_model, network, sequence, inputs, devices))
     except RunDone as done:
         devices.end_together()
         return say_done(done, args.auto_resume)
+    sequence = on_device(sequence, network, args.data_on_device)
     run = PixelTraining(
         network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
         log=open_log(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1, devices),

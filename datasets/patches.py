@@ -55,18 +55,20 @@ class PatchStream:
         lr, hr = (np.stack(images) for images in zip(*samples, strict=True))
         return lr, hr
 
+    def place(self, number):
+        """Returns where sample `number` of the stream comes from, as whole numbers: which of the pairs, the top and
+        the left of its patch in LR pixels, whether it is flipped, and by how many quarters it is then turned."""
+        rng = np.random.default_rng((self.seed, 1, number))
+        index = int(self._image_index(number))
+        y, x = (int(rng.integers(length - self.patch_size + 1)) for length in self.pairs[index].lr_shape[:2])
+        flip, quarters = (int(rng.integers(n)) if self.augment else 0 for n in (2, 4))
+        return index, y, x, flip, quarters
+
     def _sample(self, number):
         """Returns the paired patches of sample `number` of the stream."""
-        rng = np.random.default_rng((self.seed, 1, number))
-        pair = self.pairs[self._image_index(number)]
-        height, width, _ = pair.lr_shape
-        y = int(rng.integers(height - self.patch_size + 1))
-        x = int(rng.integers(width - self.patch_size + 1))
-        hr, lr = pair.crop(y, x, self.patch_size, self.scale, number)
-        if self.augment:
-            flip, quarters = rng.integers(2), rng.integers(4)
-            lr, hr = (np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
-        return lr, hr
+        index, y, x, flip, quarters = self.place(number)
+        hr, lr = self.pairs[index].crop(y, x, self.patch_size, self.scale, number)
+        return tuple(np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
 
     def _image_index(self, number):
         image_pass, position = divmod(number, len(self.pairs))

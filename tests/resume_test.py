@@ -135,6 +135,24 @@ def test_a_run_stopped_at_any_step_or_validation_is_resumed_exactly(train_here, 
     assert_same_outcome(run, whole)
 
 
+@pytest.mark.slow
+def test_a_run_with_its_images_on_the_device_equals_one_on_the_host_and_is_resumed_there(train_here, whole_run,
+                                                                                         run_main, monkeypatch):
+    checks = itertools.count(1)
+
+    def stop_at_the_third_check(_):
+        if next(checks) == 3:
+            raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(Interrupts, "check", stop_at_the_third_check)
+    (code, out, _), run = train_here("--epochs", 2, "--data-on-device", "yes")
+    monkeypatch.undo()
+    assert code == 130
+    assert "training images on the device" in out
+    assert run_main(train, "--resume", run, "--data-on-device", "no")[0] == 0
+    assert_same_outcome(run, whole_run(2))
+
+
 def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main):
     assert run_main(train, "--resume", one_epoch, "--epochs", 2, "--num-workers", 2)[0] == 0
     assert_same_outcome(one_epoch, whole_run(2))
