@@ -115,6 +115,7 @@ class PatchSequence(keras.utils.PyDataset):
         self.num_workers = num_workers
         self.in_processes = use_multiprocessing
         self.num_ahead = max_queue_size
+        self.together = 1  # batches that are all loaded before the first is given: it fails where one of them does
         self._executor = None
         self._failure = None
         self.window(0, num_batches)
@@ -137,13 +138,13 @@ class PatchSequence(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         try:
-            return self._load(index)
+            return self._load_together(index) if index % self.together == 0 else self._load(index)
         finally:
             self._futures.pop(index, None)
 
     def load_first(self):
         """Waits until the batch of index 0 is loaded, and keeps it; raises what `self[0]` raises."""
-        self._load(0)
+        self._load_together(0)
 
     @property
     def has_failed(self):
@@ -167,6 +168,12 @@ class PatchSequence(keras.utils.PyDataset):
             self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = None
         self._futures = {}
+
+    def _load_together(self, index):
+        end = index + self.together
+        for later in range(index + 1, end if self._num_batches is None else min(end, self._num_batches)):
+            self._load(later)
+        return self._load(index)
 
     def _load(self, index):
         """Returns a batch, which stays in `_futures`; those that follow begin to be loaded."""

@@ -114,6 +114,9 @@ def _add_training_options(group):
     group.add_argument("--gradient-accumulation", type=number(int, 1), default=1, metavar="N",
                        help="batches to an update of the weights: the effective batch is N times as large; steps, "
                             "learning rate and --ema count batches as before")
+    group.add_argument("--steps-per-execution", type=number(int, 1), default=1, metavar="N",
+                       help="steps that TensorFlow or JAX does in one go, which spares a GPU some waiting: figures and "
+                            "results are the same; a signal waits for them, fewer are done where they take too long")
     group.add_argument("--loss", choices=LOSSES, default="mae", help="pixel-wise loss")
     group.add_argument("--learning-rate", type=number(float, 0, exclusive=True), default=1e-3, metavar="F",
                        help="at the start")
@@ -162,6 +165,7 @@ def parse_args(argv=None):
         args = resume_args(p, typed, RESUMABLE)
         check_distribution(p, args)
         _check_validation(p, args)
+        _check_steps(p, args)
         return args
     if "accept_changes" in typed:
         p.error("--accept-changes belongs to --resume")
@@ -185,6 +189,7 @@ def parse_args(argv=None):
     if args.iterations_per_epoch % args.gradient_accumulation:
         p.error(f"--gradient-accumulation {args.gradient_accumulation} is not allowed: give a divisor of "
                 f"--iterations-per-epoch, which is {args.iterations_per_epoch}")
+    _check_steps(p, args)
     if args.initial_epoch >= args.epochs:
         p.error(f"--initial-epoch {args.initial_epoch} leaves nothing to do: --epochs is {args.epochs}")
     return args
@@ -204,6 +209,14 @@ def _check_validation(p, args):
             p.error(f"--no-validation leaves nothing for {option}: give only one of them")
     if args.save_every > 1 and (args.save_best_models_only or args.benchmark):
         p.error("--save-every does not go with --save-best-models-only and --benchmark, which saves the best only")
+
+
+def _check_steps(p, args):
+    """Ends the program where steps that are done in one go would go beyond the end of an epoch or a row of figures."""
+    for option, steps in (("--iterations-per-epoch", args.iterations_per_epoch), ("--log-steps", args.log_steps)):
+        if steps % args.steps_per_execution:
+            p.error(f"--steps-per-execution {args.steps_per_execution} is not allowed: give a divisor of {option}, "
+                    f"which is {steps}")
 
 
 def main(args):
@@ -276,6 +289,7 @@ def build(args, devices=None):
     compile_model(
         network, schedule, loss=args.loss, optimizer=args.optimizer, weightnorm=args.weightnorm,
         ema=args.ema, gradient_accumulation=args.gradient_accumulation,
+        steps_per_execution=args.steps_per_execution,
         steps_done=args.initial_epoch * args.iterations_per_epoch, clipnorm=args.clipnorm,
         global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue, devices=devices)
     return inference_model, network, schedule

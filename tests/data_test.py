@@ -38,6 +38,31 @@ def pairs(tmp_path):
     return find_pairs(tmp_path, "train", 3, "bicubic")
 
 
+class FailingStream:
+    """Batches of which one, number 4, cannot be loaded."""
+
+    batch_size = 1
+
+    def batch(self, number):
+        if number == 4:
+            raise ArrayChanged("a.npy: was replaced")
+        return number
+
+
+def test_the_first_of_the_batches_that_belong_together_fails_where_one_of_them_does():
+    sequence = PatchSequence(FailingStream(), 8, max_queue_size=1)
+    sequence.together = 3
+    assert [sequence[i] for i in range(3)] == [0, 1, 2]
+    with pytest.raises(ArrayChanged):
+        sequence[3]
+    sequence.window(5, 5)  # the last ones are fewer
+    assert [sequence[i] for i in range(5)] == [5, 6, 7, 8, 9]
+    sequence.window(3, 3)
+    with pytest.raises(ArrayChanged):
+        sequence.load_first()
+    sequence.close()
+
+
 def test_crop_flip_and_rotation_keep_lr_and_hr_aligned(pairs):
     stream = PatchStream(pairs, 3, batch_size=4, patch_size=9)
     for index in range(20):

@@ -114,6 +114,8 @@ def test_defaults_without_a_profile_are_those_of_the_original():
     (["--profile", "wdsr-b-8", "--optimizer", "adamw"], "--optimizer adamw has no weight normalization"),
     (["--save-every", "5", "--benchmark"], "--save-every does not go with"),
     (["--gradient-accumulation", "3"], "--gradient-accumulation 3 is not allowed: give a divisor of"),
+    (["--steps-per-execution", "3"], "3 is not allowed: give a divisor of --iterations-per-epoch, which is 1000"),
+    (["--steps-per-execution", "8"], "8 is not allowed: give a divisor of --log-steps, which is 100"),
 ])
 def test_options_that_contradict_each_other_are_refused(argv, message, capsys):
     with pytest.raises(SystemExit) as error:

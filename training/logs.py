@@ -45,14 +45,14 @@ class StepMeter:
         """Whether the next step ends in a line, which is to show the loss."""
         return self.bar.disable and time.monotonic() - self._last_line[1] >= self.interval
 
-    def advance(self, loss=None):
-        """Counts a step; `loss` is the newest that is known, None where it is the one before."""
-        self.step += 1
+    def advance(self, loss=None, steps=1):
+        """Counts `steps`; `loss` is the newest that is known, None where it is the one before."""
+        self.step += steps
         self.loss = self.loss if loss is None else loss
         if self.is_due():
             self._print()
         self.bar.set_postfix_str("" if self.loss is None else f"loss {self.loss:.4f}", refresh=False)
-        self.bar.update(self.batch_size)
+        self.bar.update(steps * self.batch_size)
 
     def close(self):
         """Removes the bar."""

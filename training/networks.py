@@ -49,8 +49,8 @@ def build_models(name, scale, *, precision="float32", padding="symmetric", devic
 
 
 def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm=False, ema=None,
-                  gradient_accumulation=1, steps_done=0, clipnorm=None, global_clipnorm=None, clipvalue=None,
-                  devices=None):
+                  gradient_accumulation=1, steps_per_execution=1, steps_done=0, clipnorm=None, global_clipnorm=None,
+                  clipvalue=None, devices=None):
     """Compiles `network` with an optimizer, a pixel-wise loss and PSNR, and makes all variables of its training.
 
     Args:
@@ -62,13 +62,20 @@ def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm
         ema: momentum of the moving average of the weights, None for no average.
         gradient_accumulation: batches whose mean gradient makes one update. Steps, the schedule and the moving
             average go on counting batches, as Keras does.
+        steps_per_execution: steps that the backend does in one go; on PyTorch, and on several devices, one.
         steps_done: steps of an earlier training, from which the schedule goes on.
         clipnorm, global_clipnorm, clipvalue: as of `keras.optimizers.Adam`, on the mean gradient.
         devices: `Devices` on which the network was built; by default one.
 
     Raises:
-        UserError: weight normalization with another optimizer than Adam.
+        UserError: weight normalization with another optimizer than Adam, or several steps in one go where one alone
+            is allowed.
     """
+    if steps_per_execution > 1 and keras.backend.backend() == "torch":
+        raise UserError(f"{steps_per_execution} steps to an execution are not allowed on PyTorch, which does one: "
+                        "choose 1, or the backend tensorflow or jax")
+    if steps_per_execution > 1 and devices is not None and devices.num_devices > 1:
+        raise UserError(f"{steps_per_execution} steps to an execution are not allowed on several devices: choose 1")
     if weightnorm and optimizer != "adam":
         raise UserError(f"optimizer {optimizer} has no weight normalization: choose adam")
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
@@ -80,7 +87,8 @@ def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm
         # fit ends after every epoch here, and would put the average in place of the weights.
         made.finalize_variable_values = lambda variables: None
         network.compile(made, loss=pixel_loss(loss),
-                        metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile())
+                        metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile(),
+                        steps_per_execution=steps_per_execution)
         _build_variables(network)
     (step,) = (variable for variable in made.variables if variable.name == "iteration")
     step.assign(steps_done)  # `iterations` is no variable but the number of updates where gradients accumulate

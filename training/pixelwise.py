@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections import deque
 
 import keras
@@ -15,6 +16,7 @@ from training.networks import averaged_weights
 from training.workspace import network_variables
 
 CHECK_DELAY = 8  # steps after which a loss is looked at, so that the GPU need not be waited for
+LONGEST_EXECUTION = 1.0  # seconds that several steps in one go may take: a signal is answered after the second one
 
 
 @contextlib.contextmanager
@@ -58,14 +60,25 @@ class PixelTraining(Training):
         self.validate = validate
         self.sequences = [sequence, *(validate.sequences if validate else ())]
         self.early_stopping = early_stopping
+        self.steps_per_execution = network.steps_per_execution
 
     def variables(self):
         return network_variables(self.network)
 
     def run_steps(self, epoch):
+        while self.progress.step < self.iterations_per_epoch:
+            logs = self._fit(epoch)
+        self.progress.train_logs = {name: float(value) for name, value in logs.items()}
+        self.end_steps({name: value * self.iterations_per_epoch for name, value in self.progress.train_logs.items()})
+
+    def _fit(self, epoch):
+        """Does the steps that are left of an epoch, or some, where that many in one go are too slow; returns means."""
         progress = self.progress
+        set_steps_per_execution(self.network, math.gcd(self.steps_per_execution, progress.step))
         self.sequence.window(epoch * self.iterations_per_epoch + progress.step,
                              self.iterations_per_epoch - progress.step)
+        # A batch that cannot be loaded in the middle of an execution would lose the steps before it.
+        self.sequence.together = self.network.steps_per_execution
         monitor = StepMonitor(self, epoch, progress.step)
         try:
             with self.devices.scope(), reading(self.sequence, self.network):
@@ -75,9 +88,16 @@ class PixelTraining(Training):
             monitor.leave()
             progress.step = monitor.step
             raise
-        progress.step = self.iterations_per_epoch
-        progress.train_logs = {name: float(values[0]) for name, values in history.history.items()}
-        self.end_steps({name: value * self.iterations_per_epoch for name, value in progress.train_logs.items()})
+        progress.step = monitor.step
+        return {name: values[0] for name, values in history.history.items()}
+
+    def shorten_executions(self, seconds):
+        """Lets fewer steps be done in one go from now on, since as many as now have taken so many `seconds`."""
+        steps = self.network.steps_per_execution
+        self.steps_per_execution = max([divisor for divisor in range(1, steps) if steps % divisor == 0
+                                        and divisor * seconds <= steps * LONGEST_EXECUTION], default=1)
+        print(f"{steps} steps in one go take {seconds:.1f} s, too long for a signal to wait: "
+              f"{self.steps_per_execution} from now on", flush=True)
 
     def finish_epoch(self, epoch):
         with averaged_weights(self.network):
@@ -115,6 +135,7 @@ class PatchValidation:
         self.num_images = len(sequence.stream.pairs)
 
     def __call__(self, run):
+        self.sequence.together = run.network.steps_per_execution
         with run.devices.scope(), reading(self.sequence, run.network):
             logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
                                         callbacks=[ValidationMonitor(run)])
@@ -155,6 +176,13 @@ class FullSizeValidation:
         return {"val_psnr": float(np.mean(devices.collect(psnrs, count)))}
 
 
+def set_steps_per_execution(network, steps):
+    """Lets `fit` and `evaluate` of a compiled network do so many steps in one go."""
+    if network.steps_per_execution != steps:
+        network.steps_per_execution = steps
+        network.train_function = network.test_function = None  # Keras compiles them for a number of steps
+
+
 class StepMonitor(keras.callbacks.Callback):
     """Shows the progress of an epoch, ends it on a signal, and ends the run when the loss is not finite.
 
@@ -168,7 +196,8 @@ class StepMonitor(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self.epoch = epoch
-        self.step = first_step
+        self.step = self.first_step = first_step
+        self.began = None  # the last steps in one go; None: the first ones, which include the compilation
         self.unchecked = deque()
         self.metrics = self.meter = None
         if first_step:
@@ -181,14 +210,16 @@ class StepMonitor(keras.callbacks.Callback):
         self.meter = self.run.step_meter(epoch, self.step)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        before, self.step = self.step, self.first_step + batch + 1  # by several where they are done in one go
         self.unchecked.append((self.step, dict(logs)))
+        delay = math.ceil(CHECK_DELAY / self.model.steps_per_execution)
         is_due = self.meter.is_due() and self.run.devices.num_processes == 1  # processes look at a loss together
-        while len(self.unchecked) > (0 if is_due else CHECK_DELAY):
+        while len(self.unchecked) > (0 if is_due else delay):
             self._check_loss()
-        self.meter.advance()
+        self.meter.advance(steps=self.step - before)
         if self.step < self.run.iterations_per_epoch:
             self.run.check()  # `Training` looks for a signal itself once it has the figures of the whole epoch
+            self._check_time()
 
     def on_epoch_end(self, epoch, logs=None):
         self.leave()
@@ -199,6 +230,12 @@ class StepMonitor(keras.callbacks.Callback):
             self._check_loss()
         if self.meter:
             self.meter.close()
+
+    def _check_time(self):
+        seconds, self.began = self.began and time.monotonic() - self.began, time.monotonic()
+        if seconds and seconds > LONGEST_EXECUTION and self.model.steps_per_execution > 1:
+            self.run.shorten_executions(seconds)
+            self.model.stop_training = True  # `fit` ends here, and another one does the rest of the epoch
 
     def _check_loss(self):
         step, means = self.unchecked.popleft()  # of the epoch so far
