@@ -22,7 +22,16 @@ from functools import partial
 from pathlib import Path
 
 import pretrained
-from choices import BORDER_MODES, CHANNELS, METRICS_ON_REQUEST, MODEL_SCALES, PAIRINGS, PROTOCOLS, TABLES
+from choices import (
+    BORDER_MODES,
+    CHANNELS,
+    INFERENCE_PRECISIONS,
+    METRICS_ON_REQUEST,
+    MODEL_SCALES,
+    PAIRINGS,
+    PROTOCOLS,
+    TABLES,
+)
 from command_line import (
     PAIRING_ADVICE,
     add_dataset_options,
@@ -58,6 +67,7 @@ def parser():
                    metavar="METRIC", help="metric of the last line")
     p.add_argument("--save-images", type=Path, metavar="DIR", help="folder to write the outputs to, as IMAGE_MODEL.png")
     p.add_argument("--self-ensemble", action="store_true", help="mean over 8 flips and rotations, 8 times the work")
+    p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the models' computation")
     p.add_argument("--bicubic", action="store_true", help="add bicubic interpolation to the table")
 
     images = p.add_argument_group("images")
@@ -139,7 +149,8 @@ def main(args):
     prepare_backend(args.gpu_memory_fraction)
     narrow = {}  # images whose white level may be missing
     protocol = Protocol(args.channels, args.border, args.rounded)
-    print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}")
+    print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}"
+          f"{f', {args.precision}' if args.precision != 'float32' else ''}")
     failures = Failures(args.debug)
     evaluations, border = _evaluations(args, protocol, narrow, failures.report)
     enlargers = _enlargers(args, paths, border if args.bicubic else None, failures.report)
@@ -152,7 +163,8 @@ def main(args):
     print(report.table(results, args.table))
     report.write_summary(args.outfile, results, _root(args))
     if args.details:
-        settings = {**protocol._asdict(), "self_ensemble": args.self_ensemble}
+        settings = {**protocol._asdict(), "self_ensemble": args.self_ensemble,
+                    **({"precision": args.precision} if args.precision != "float32" else {})}
         report.write_details(args.details, results, settings)
     if args.compare_with:
         print(report.differences(results, str(args.compare_with)))
@@ -250,7 +262,7 @@ def _enlargers(args, paths, bicubic_border, on_failure):
 
     if args.sr_images:
         return [Existing(args.sr_images, args.scale)]
-    networks = load_models(paths, args.self_ensemble, on_failure)
+    networks = load_models(paths, args.self_ensemble, on_failure, args.precision)
     if args.scale is not None:
         networks = _of_scale(networks, args.scale, on_failure)
     return networks if bicubic_border is None else with_bicubic(networks, bicubic_border)

@@ -39,7 +39,7 @@ def find_models(folder):
     return paths
 
 
-def load_models(paths, self_ensemble=False, on_failure=None):
+def load_models(paths, self_ensemble=False, on_failure=None, precision="float32"):
     """Yields a `SuperResolver` for each model, named after its path.
 
     Each is to be used before the next is asked for: a model of the same network takes the place of the last one, so
@@ -50,12 +50,13 @@ def load_models(paths, self_ensemble=False, on_failure=None):
         self_ensemble: as for `SuperResolver`.
         on_failure: function of the path and the exception where a model cannot be loaded; the next one follows. By
             default the exception is raised.
+        precision: of the computation, as for `super_resolution.load`.
     """
     super_resolve = None
     for path in paths:
         loaded = False
         with reporting(path, on_failure):
-            super_resolve = _load(path, super_resolve, self_ensemble)
+            super_resolve = _load(path, super_resolve, self_ensemble, precision)
             loaded = True
         if loaded:
             yield super_resolve
@@ -76,14 +77,18 @@ def with_bicubic(networks, border):
         yield super_resolve
 
 
-def _load(path, last, self_ensemble):
+def _load(path, last, self_ensemble, precision):
     """Returns a `SuperResolver` for a model: `last`, where that has the same network."""
     # Keras is imported here, since models are looked for before a script prepares its backend.
     import weights
     from super_resolution import SuperResolver
+    from super_resolution.precision import POLICIES, mixed
 
     model = weights.load(path)
     if last is None or not last.take_over(model):
+        if precision in POLICIES:
+            return SuperResolver(mixed(model, POLICIES[precision]), self_ensemble=self_ensemble, name=str(path),
+                                 exact=model)
         return SuperResolver(model, self_ensemble=self_ensemble, name=str(path))
     last.name = str(path)
     return last

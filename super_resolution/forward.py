@@ -8,13 +8,37 @@ import numpy as np
 from super_resolution.tiles import tiles
 
 
+def on_gpu():
+    """Whether the Keras backend computes on a GPU, which goes on while the host does something else."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def whole_network(model):
-    """Returns a function that applies `model` to an image (H, W, 3): float32 in, float32 (H scale, W scale, 3) out."""
+    """Returns a function that lets `model` begin with a batch of images, float32 (N, H, W, 3).
+
+    That returns a function that waits for the result, float32 (N, H scale, W scale, 3).
+    """
     forward = _compile(model)
-    return lambda lr: _to_array(forward(lr[None])[0])
+
+    def begin(batch):
+        sr = forward(batch)
+        return lambda: _to_array(sr)
+
+    return begin
 
 
-def cut_network(body, tail, scale, tail_size, tail_halo):
+def cut_network(body, tail, scale, tail_size, tail_halo, is_sent=False):
     """Returns a function as `whole_network` does, of a network in two parts.
 
     Args:
@@ -22,18 +46,29 @@ def cut_network(body, tail, scale, tail_size, tail_halo):
         tail: maps feature maps to images of `scale` times the size; it is applied in tiles.
         tail_size: of the tiles, in LR pixels.
         tail_halo: LR pixels.
+        is_sent: let the device have all of the work at once, and keep all tiles there until they are waited for.
     """
     features_of, image_of = _compile(body), _compile(tail)
 
-    def forward(lr):
-        sr = np.empty((lr.shape[0] * scale, lr.shape[1] * scale, 3), np.float32)
-        features = features_of(lr[None])
-        for rows, columns in tiles(lr.shape, tail_size, tail_halo):
-            tile = _to_array(image_of(features[:, rows.window(), columns.window()])[0])
-            sr[rows.part(scale), columns.part(scale)] = tile[rows.part_of_window(scale), columns.part_of_window(scale)]
+    def begin(batch):
+        parts = pieces(batch)
+        if is_sent:
+            parts = list(parts)
+        return lambda: joined(batch.shape, parts)
+
+    def pieces(batch):
+        features = features_of(batch)
+        for rows, columns in tiles(batch.shape[1:], tail_size, tail_halo):
+            yield rows, columns, image_of(features[:, rows.window(), columns.window()])
+
+    def joined(shape, parts):
+        sr = np.empty((shape[0], shape[1] * scale, shape[2] * scale, 3), np.float32)
+        for rows, columns, tile in parts:
+            sr[:, rows.part(scale), columns.part(scale)] = _to_array(tile)[
+                :, rows.part_of_window(scale), columns.part_of_window(scale)]
         return sr
 
-    return forward
+    return begin
 
 
 def _compile(model):

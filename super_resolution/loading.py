@@ -7,7 +7,7 @@ import weights
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
 from errors import UserError
 from imaging.formats import format_by_suffix
-from super_resolution.precision import mixed_bfloat16
+from super_resolution.precision import POLICIES, mixed
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
 from weights.hub import HUB, fetch
@@ -23,7 +23,8 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
             model, an address such as hf://NAME/MODEL, or None: the shipped model for `scale`.
         scale: 1, 2, 3, 4 or 8; None: what `model` has, without a model 4.
         tile_size: of the tiles, in LR pixels; None: what fits in memory well.
-        precision: 'float32', or 'bfloat16': faster on CPUs and GPUs that compute with it, and less exact.
+        precision: 'float32'; or 'bfloat16' or 'float16': faster on CPUs and GPUs that compute with it, and less exact.
+            What these cannot hold is computed again in float32.
         self_ensemble: take the mean over 8 flips and rotations: better, and 8 times the work.
 
     Returns:
@@ -35,10 +36,10 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     if precision not in INFERENCE_PRECISIONS:
         raise UserError(f"precision {precision} is not supported: choose {' or '.join(INFERENCE_PRECISIONS)}")
     path = model_path(model, scale)
-    network = weights.load(path)
-    if precision == "bfloat16":
-        network = mixed_bfloat16(network)
-    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem)
+    network, exact = weights.load(path), None
+    if precision in POLICIES:
+        network, exact = mixed(network, POLICIES[precision]), network
+    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem, exact)
     if scale not in (None, super_resolve.scale):
         raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not {scale}")
     return super_resolve

@@ -3,6 +3,8 @@
 import keras
 from keras import layers, tree
 
+POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # of the precisions other than float32
+
 
 def mixed_bfloat16(model):
     """Returns a copy of a network that computes in bfloat16 between its first and last convolutions: see `mixed`."""

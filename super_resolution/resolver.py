@@ -1,17 +1,31 @@
 """Super-resolving an image with a network."""
 
+import sys
+from collections import deque
+
 import keras
 import numpy as np
 from PIL import Image
 
 from errors import UserError
-from super_resolution.forward import cut_network, whole_network
+from super_resolution.forward import cut_network, on_gpu, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
 from super_resolution.reach import grid, split_tail
-from super_resolution.tiles import check_tile_size, fitting_tile, largest_tile, rounded_up, tiles, useful_halo
+from super_resolution.tiles import (
+    check_tile_size,
+    fitting_tile,
+    grouped,
+    largest_tile,
+    rounded_up,
+    tiles,
+    tiles_at_once,
+    useful_halo,
+)
 from weights import model_scale
 
 JAX_TILE = 192  # LR pixels, at least
+AHEAD = 1  # batches of tiles that a GPU has already while one is waited for
+VARIANTS = tuple((flip, quarters) for flip in (False, True) for quarters in range(4))  # of the self-ensemble
 JAX_TILE_HALOS = 6  # a tile is at least that many halos wide: 4 x 4 of its 6 x 6 are new
 
 
@@ -23,6 +37,7 @@ class SuperResolver:
     TensorFlow compiles the network once. JAX compiles it for each size of its input, and therefore always works in
     tiles; images smaller than a tile are compiled once for each size.
     A network with layers whose reach is not known gets whole images.
+    On a GPU several tiles of a size are done at once, and the next ones are sent while these are computed.
 
     Args:
         model: a network of images.
@@ -34,10 +49,16 @@ class SuperResolver:
         self_ensemble: return the mean over the 8 flips and rotations of an image, each turned back (EDSR paper,
             section 3.4).
         name: of the model, to be shown; None: the network's.
+        exact: the float32 network, where `model` is the same one in 16 bits. Tiles of which that makes values that are
+            no finite numbers are computed with it.
+        is_gpu: whether to work as on a GPU; None: where there is one.
     """
 
-    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False, name=None):
+    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False, name=None, exact=None, is_gpu=None):
         self.model, self.self_ensemble, self.name = model, self_ensemble, name or model.name
+        self.exact, self._exact_forward = exact, None
+        self.is_gpu = on_gpu() if is_gpu is None else is_gpu
+        self.memory, self.num_at_once, self._has_stages = memory, 1, False
         self.scale = model_scale(model)
         self.halo, self.tile_size, self.grid = 0, tile_size, grid(model)
         stages = []
@@ -47,12 +68,9 @@ class SuperResolver:
             self.halo = rounded_up(useful_halo(stages[0].halo, tile_size or self._limit(memory, stages)), self.grid)
             self.tile_size = tile_size or self._default_tile_size(memory, stages)
             check_tile_size(self.tile_size, self.halo, model.name)
-        if memory and len(stages) == 2:
-            body, tail = stages
-            tail_size = largest_tile(memory / 2, tail.pixel_bytes, tail.halo)  # features and output take the other half
-            self._forward = cut_network(body.network, tail.network, self.scale, tail_size, tail.halo)
-        else:
-            self._forward = whole_network(model)
+        if stages and self.is_gpu:
+            self.num_at_once = tiles_at_once(self.tile_size, stages[0].pixel_bytes)
+        self._forward = self._forward_of(model, stages)
 
     @property
     def num_parameters(self):
@@ -65,9 +83,10 @@ class SuperResolver:
         Returns:
             Whether it is the same network.
         """
-        if model.get_config() != self.model.get_config():
+        if model.get_config() != (self.exact or self.model).get_config():
             return False
-        self.model.set_weights(model.get_weights())
+        for own in filter(None, (self.model, self.exact)):
+            own.set_weights(model.get_weights())
         return True
 
     def __call__(self, lr):
@@ -125,28 +144,70 @@ class SuperResolver:
             read: function of a slice of rows and one of columns: returns these LR pixels, (h, w, 3) in [0, 255].
             progress: function of the number of LR pixels done since its last call.
         """
-        scale = self.scale
-        for rows, columns in tiles(shape, self.tile_size, self.halo, self.grid):
-            lr = np.asarray(read(rows.window(), columns.window()), np.float32)
-            sr = self._tile(lr, (rows.last - rows.first) * (columns.last - columns.first), progress)
+        sent = deque()
+        for group in grouped(tiles(shape, self.tile_size, self.halo, self.grid), self.num_at_once):
+            sent.append((group, self._begin([np.asarray(read(rows.window(), columns.window()), np.float32)
+                                             for rows, columns in group], _num_pixels(group), progress)))
+            if len(sent) > (AHEAD if self.is_gpu else 0):
+                yield from self._finished(*sent.popleft())
+        while sent:
+            yield from self._finished(*sent.popleft())
+
+    def _finished(self, group, wait):
+        scale, srs = self.scale, wait()
+        for (rows, columns), sr in zip(group, srs, strict=True):
             yield (rows.part(scale), columns.part(scale),
                    sr[rows.part_of_window(scale), columns.part_of_window(scale)])
 
-    def _tile(self, lr, num_pixels, progress):
+    def _begin(self, lrs, num_pixels, progress):
+        """Begins with tiles of one size, which count `num_pixels`; returns a function that waits for their batch."""
         if self.grid > 1:  # as the network itself does, and so that what is flipped begins on its grid as well
-            lr = np.pad(lr, [*((0, rounded_up(size, self.grid) - size) for size in lr.shape[:2]), (0, 0)], "symmetric")
-        if not self.self_ensemble:
-            sr = self._forward(lr)
-            progress(num_pixels)
+            lrs = [np.pad(lr, [*((0, rounded_up(size, self.grid) - size) for size in lr.shape[:2]), (0, 0)],
+                          "symmetric") for lr in lrs]
+        batch = lrs[0][None] if len(lrs) == 1 else np.stack(lrs)
+        waits = (self._apply(np.rot90(batch[:, :, ::-1] if flip else batch, quarters, axes=(1, 2)))
+                 for flip, quarters in (VARIANTS if self.self_ensemble else VARIANTS[:1]))
+        if self.is_gpu:
+            waits = list(waits)
+
+        def wait():
+            if not self.self_ensemble:
+                (sr,) = (one() for one in waits)
+                progress(num_pixels)
+                return sr
+            total = 0
+            for done, ((flip, quarters), one) in enumerate(zip(VARIANTS, waits, strict=True)):
+                sr = np.rot90(one(), -quarters, axes=(1, 2))
+                total = total + (sr[:, :, ::-1] if flip else sr)
+                progress(num_pixels * (done + 1) // 8 - num_pixels * done // 8)
+            return total / 8
+
+        return wait
+
+    def _apply(self, batch):
+        wait = self._forward(batch)
+        return wait if self.exact is None else lambda: self._checked(batch, wait())
+
+    def _checked(self, batch, sr):
+        """Returns `sr`, the network's output for a batch, with what is not finite computed again in float32."""
+        if np.isfinite(sr.min()) and np.isfinite(sr.max()):  # which pass a NaN on
             return sr
-        total, done = 0, 0
-        for flip in (False, True):
-            for quarters in range(4):
-                sr = np.rot90(self._forward(np.rot90(lr[:, ::-1] if flip else lr, quarters)), -quarters)
-                total = total + (sr[:, ::-1] if flip else sr)
-                before, done = done, done + 1
-                progress(num_pixels * done // 8 - num_pixels * before // 8)
-        return total / 8
+        if self._exact_forward is None:
+            print(f"{self.name}: 16 bits do not hold some of its values: such parts are computed again in float32",
+                  file=sys.stderr, flush=True)
+            self._exact_forward = self._forward_of(self.exact, split_tail(self.exact) if self._has_stages else [])
+        again = [i for i, one in enumerate(sr) if not np.isfinite(one).all()]
+        sr = np.array(sr)
+        sr[again] = self._exact_forward(batch[again])()
+        return sr
+
+    def _forward_of(self, model, stages):
+        if self.memory and len(stages) == 2:
+            body, tail = stages
+            # Features and output take the other half.
+            tail_size = largest_tile(self.memory / 2, tail.pixel_bytes, tail.halo)
+            return cut_network(body.network, tail.network, self.scale, tail_size, tail.halo, self.is_gpu)
+        return whole_network(model)
 
     def _stages(self):
         try:
@@ -164,3 +225,7 @@ class SuperResolver:
         if not memory:
             return max(JAX_TILE, JAX_TILE_HALOS * self.halo)
         return largest_tile(memory, stages[0].pixel_bytes, self.halo)
+
+
+def _num_pixels(group):
+    return sum((rows.last - rows.first) * (columns.last - columns.first) for rows, columns in group)

@@ -9,6 +9,7 @@ from errors import UserError
 
 COPIES = 5.5  # of the largest layer's output that a forward pass holds at most at once: measured, 2 to 5.5
 MEMORY = 768  # MiB for a network's layers
+MEMORY_AT_ONCE = 4096  # MiB for a network's layers on a GPU, which computes several tiles at once
 MEMORY_OF_WEIGHTS = 16  # times the size of the weights, where that is more: see `default_memory`
 
 
@@ -78,6 +79,35 @@ def tiles(shape, tile_size, halo, grid=1):
     for rows in axes[0]:
         for columns in axes[1]:
             yield rows, columns
+
+
+def grouped(spans, num_at_once):
+    """Yields tiles, the pairs of `tiles`, in lists of up to `num_at_once` neighbours whose windows have one size.
+
+    Where a new size of a batch is compiled anew, those that are too few for a full one are alone.
+    """
+    group = []
+    for tile in spans:
+        if group and (len(group) == num_at_once or _window_size(tile) != _window_size(group[0])):
+            yield from _whole_or_single(group, num_at_once)
+            group = []
+        group.append(tile)
+    yield from _whole_or_single(group, num_at_once)
+
+
+def _window_size(tile):
+    return [span.end - span.start for span in tile]
+
+
+def _whole_or_single(group, num_at_once):
+    if len(group) < num_at_once and keras.backend.backend() == "jax":
+        return [[tile] for tile in group]
+    return [group] if group else []
+
+
+def tiles_at_once(tile_size, pixel_bytes):
+    """Returns how many tiles of this size a GPU computes at once."""
+    return max(1, int(MEMORY_AT_ONCE * 2**20 / (COPIES * pixel_bytes * tile_size**2)))
 
 
 def even_tile_size(size, tile_size, halo):
