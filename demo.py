@@ -206,7 +206,7 @@ def _settings(args, path):
 
 def _run(args, folder, groups):
     """Does the jobs of each model; returns how many failed, and how many are done anew."""
-    prepare_backend(args.gpu_memory_fraction)
+    prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
     from tqdm import tqdm
 
     from comparison import ComparisonPage, figure_paths
@@ -267,7 +267,7 @@ def _write_page(args):
 
     page = args.outdir / PAGE_NAME
     _check_page(page, args.overwrite)
-    prepare_backend(args.gpu_memory_fraction)
+    prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
     from super_resolution.exporting import export
     from super_resolution.loading import model_path
 

@@ -146,7 +146,7 @@ def main(args):
     if args.compare_with and args.compare_with not in paths:
         paths.append(args.compare_with)
     _check_outputs(args.outfile, args.details)
-    prepare_backend(args.gpu_memory_fraction)
+    prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
     narrow = {}  # images whose white level may be missing
     protocol = Protocol(args.channels, args.border, args.rounded)
     print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}"

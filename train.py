@@ -224,7 +224,7 @@ def main(args):
     from training.distribution import find_devices
     from training.processes import join
 
-    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)))
+    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)), args.tf32)
     import keras
 
     from data import array_list, find_training_pairs

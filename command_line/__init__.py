@@ -4,7 +4,7 @@ The five scripts alone import this package. Only the standard library and plain 
 answers at once.
 """
 
-from command_line.devices import limit_gpu_memory, prepare_backend, report_devices
+from command_line.devices import choose_tf32, limit_gpu_memory, prepare_backend, report_devices
 from command_line.distribution import (
     add_distribution_options,
     check_distribution,
@@ -57,7 +57,8 @@ __all__ = [
     "Formatter", "Parser", "add_dataset_options", "add_device_options", "add_distribution_options",
     "add_keeping_options", "add_log_options", "add_precision_option", "add_run_options", "add_training_data_options",
     "add_vgg_weights", "add_white_level", "args_lines", "auto_resume", "check_distribution", "check_scale",
-    "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
+    "choose_tf32", "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file",
+    "number",
     "prepare_backend", "print_end", "print_start", "process_group", "report_devices", "resume_args", "resume_command",
     "run", "run_lines", "say_done", "script_parser", "typed_options", "words_for",
 ]

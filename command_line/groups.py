@@ -100,6 +100,9 @@ def add_white_level(parser, what):
 
 
 def add_device_options(parser):
-    """Adds `--gpu-memory-fraction`."""
+    """Adds `--gpu-memory-fraction` and `--tf32`."""
     parser.add_argument("--gpu-memory-fraction", type=number(float, 0, 1, exclusive=True), default=0.8, metavar="F",
                         help="largest share of a GPU's memory to take; without effect on a CPU")
+    parser.add_argument("--tf32", action="store_true",
+                        help="let NVIDIA GPUs round float32 in products to 11 bits (TF32): faster and less exact; "
+                             "without effect on a CPU and on 16 bits")

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from command_line import report_devices
+from command_line import choose_tf32, prepare_backend, report_devices
 
 
 @pytest.fixture
@@ -25,3 +25,30 @@ def test_a_gpu_that_is_there_and_not_used_is_warned_of(nvidia_smi, capsys, monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # hidden on purpose
     report_devices()
     assert capsys.readouterr().err == ""
+
+
+def is_tf32_allowed():
+    """Asks the backend itself."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.config.experimental.tensor_float_32_execution_enabled()
+    if backend == "jax":
+        import jax
+
+        return jax.config.jax_default_matmul_precision != "float32"
+    import torch
+
+    return torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
+
+
+def test_float32_is_rounded_to_tf32_on_request_alone():
+    choose_tf32(True)
+    assert is_tf32_allowed()
+    prepare_backend(0.8)
+    assert not is_tf32_allowed()
+    prepare_backend(0.8, tf32=True)
+    assert is_tf32_allowed()
+    choose_tf32(False)
+    assert not is_tf32_allowed()
