@@ -101,6 +101,6 @@ def training_step(network, precision, lr, hr):
             loss = nn.functional.l1_loss(network(lr).float(), hr)
         loss.backward()
         optimizer.step()
-        return float(loss.detach())
+        return loss.detach()  # not a number, for which a GPU would be waited for in every step
 
     return step
