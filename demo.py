@@ -8,26 +8,32 @@
 NAME.EXT becomes NAME-sr.EXT in the output folder. Large images are done in tiles, whose size follows from the network.
 A file that cannot be done is reported, the others are done, and the exit code is 1. What earlier runs have written is
 never an input, and may be replaced; other files are not. --page writes a page that enlarges photos in the browser of
-whoever opens it; it needs requirements/export.txt, and once the network.
+whoever opens it; it needs requirements/export.txt, and once the network. --ray needs requirements/ray.txt.
 """
 
-import argparse
 import contextlib
 import math
-import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, MODEL_SCALES
-from command_line import add_device_options, number, prepare_backend, run, script_parser, typed_options
+from command_line import (
+    add_device_options,
+    add_sharing_options,
+    check_sharing,
+    number,
+    prepare_backend,
+    run,
+    script_parser,
+    typed_options,
+)
 from imaging.formats import BY_SUFFIX, CHOICES, SUFFIXES, format_by_suffix
 
 DEFAULT_INPUT = "./demo"
 LARGEST_FACTOR = 100
 PAGE_OPTIONS = ("page", "outdir", "model", "scale", "overwrite", "gpu_memory_fraction", "debug")
-# Variables of a job in an array: its number, how many there are, and the first number.
-JOB_ARRAYS = (("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),)
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}, {remaining} left]"
 
 
@@ -54,9 +60,6 @@ def parser():
                    help="of the output; by default that of the input's suffix; for GIF png")
     p.add_argument("--skip-existing", action="store_true",
                    help="leave out images whose output is there and fits the image, the model and the options")
-    p.add_argument("--part", type=_part, metavar="I/N",
-                   help="do the I-th of N shares of the images, as their names decide; array: the share of this job in "
-                        f"an array of jobs ({', '.join(name for name, _, _ in JOB_ARRAYS)})")
     p.add_argument("--overwrite", action="store_true",
                    help="replace files as well that no run of this script has written, or that were changed since")
     p.add_argument("--strip", action="store_true",
@@ -75,31 +78,9 @@ def parser():
     look.add_argument("--page", action="store_true",
                       help="take no images, and write a page index.html with the model in it, which enlarges photos "
                            "that are dropped on it; best with a small model")
+    add_sharing_options(p.add_argument_group("to share a folder among processes"))
     add_device_options(p)
     return p
-
-
-def _part(text):
-    """Parses I/N, or `array`, as (I, N)."""
-    if text == "array":
-        return _array_part()
-    number_, _, total = text.partition("/")
-    if not (number_.isdecimal() and total.isdecimal() and 1 <= int(number_) <= int(total)):
-        raise argparse.ArgumentTypeError(f"{text} is no share: give I/N with I from 1 to N, or array")
-    return int(number_), int(total)
-
-
-def _array_part():
-    """Returns the share of this job of an array, as its environment says: (I, N)."""
-    for name, total, first in JOB_ARRAYS:
-        if name in os.environ:
-            values = [os.environ.get(variable, "") for variable in (name, total, first)]
-            if not all(value.isdecimal() for value in values):
-                raise argparse.ArgumentTypeError(f"array: {name}, {total} and {first} are not all set to numbers")
-            number_, total, first = map(int, values)
-            return number_ - first + 1, total
-    names = ", ".join(name for name, _, _ in JOB_ARRAYS)
-    raise argparse.ArgumentTypeError(f"array: this is no job of an array, since none of {names} is set")
 
 
 def parse_args(argv=None):
@@ -110,8 +91,7 @@ def parse_args(argv=None):
     if others:
         name = "indir" if others[0] == "inputs" else others[0]
         p.error(f"--{name.replace('_', '-')} cannot be combined with --page, which takes no images")
-    if args.part and args.compare:
-        p.error("--part cannot be combined with --compare, whose page shows all images")
+    check_sharing(p, args, {"compare": "whose page shows all images"})
     if args.hr and not args.compare:
         p.error("--hr belongs to --compare")
     if args.outscale and args.compare:
@@ -141,10 +121,10 @@ def main(args):
     if args.compare:
         _check_page(folder / PAGE_NAME, args.overwrite)
     make_folder(folder)
-    groups = _by_model(args, jobs)
+    groups = _by_work(args, jobs)
     num_failed, num_done = len(inputs.failures), 0
     is_all_there = args.skip_existing and not args.compare and all(  # the page shows all
-        fitting(group, _settings(args, path)) for path, group in groups.items())
+        fitting(group, work.settings()) for work, group in groups.items())
     if jobs and not is_all_there:
         failed, num_done = _run(args, folder, groups)
         num_failed += failed
@@ -184,44 +164,68 @@ def _plan(args, inputs):
     return output, plan({path: name for path, name in inputs.images.items() if path not in left_out}, output, suffix)
 
 
-def _by_model(args, jobs):
-    """Returns the jobs of each model as a dict from its path; without --model, the format of a photo chooses it."""
+def _by_work(args, jobs):
+    """Returns a dict from `Work` to its jobs; without --model, the format of a photo chooses the model."""
     from super_resolution.loading import default_model, model_path
+    from super_resolution.work import Work
 
-    if args.model or not jobs:
-        return {model_path(args.model, args.scale): jobs}
     groups = {}
-    for job in jobs:
-        groups.setdefault(default_model(args.scale, job.source), []).append(job)
-    return groups
-
-
-def _settings(args, path):
-    """Returns what the outputs of the model at `path` depend on besides their photos."""
-    from super_resolution.existing import make_settings
-
-    return make_settings(path, precision=args.precision, self_ensemble=args.self_ensemble, factor=args.outscale,
-                         strip=args.strip)
+    if args.model or not jobs:
+        groups[model_path(args.model, args.scale)] = jobs
+    else:
+        for job in jobs:
+            groups.setdefault(default_model(args.scale, job.source), []).append(job)
+    return {Work(path, args.scale, args.tile_size, args.precision, args.self_ensemble, args.outscale, args.strip,
+                 args.skip_existing, args.overwrite, args.debug): group for path, group in groups.items()}
 
 
 def _run(args, folder, groups):
-    """Does the jobs of each model; returns how many failed, and how many are done anew."""
-    prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
+    """Does the jobs of each `Work`; returns how many failed, and how many are done anew."""
+    is_shared = args.devices or args.ray is not None
+    if not is_shared:
+        prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
     from tqdm import tqdm
 
-    from comparison import ComparisonPage, figure_paths
     from imaging.photos import image_size
     from super_resolution.batch import MEGA
 
-    jobs = [job for group in groups.values() for job in group]
-    figures = figure_paths(jobs) if args.compare else {}
-    sizes = {job: math.prod(image_size(job.source) or (0, 0)) / MEGA for job in jobs}
-    title = " and ".join(path.stem for path in groups)
+    sizes = {job: math.prod(image_size(job.source) or (0, 0)) / MEGA for group in groups.values() for job in group}
+    with tqdm(total=sum(sizes.values()), bar_format=BAR, leave=False, disable=None) as bar:
+        return (_run_shared if is_shared else _run_here)(args, folder, groups, sizes, bar)
+
+
+def _run_shared(args, _, groups, sizes, bar):
+    """Has other processes do the jobs; returns as `_run`."""
+    from super_resolution.jobs import share
+
+    prepare = partial(prepare_backend, args.gpu_memory_fraction, tf32=args.tf32)
+    if args.devices:
+        from super_resolution.devices import run_on_devices
+
+        number_, total = args.part or (1, 1)
+        num_devices = len(args.devices)
+        shares = [[(work, jobs, [sizes[job] for job in jobs]) for work, group in groups.items()
+                   for jobs in [share(group, number_ + total * i, total * num_devices)]] for i in range(num_devices)]
+        outcome = run_on_devices(args.devices, prepare, shares, bar)
+    else:
+        from super_resolution.cluster import run_on_cluster
+
+        works = [(work, jobs, [sizes[job] for job in jobs]) for work, jobs in groups.items()]
+        outcome = run_on_cluster(args.ray, prepare, works, bar)
+    _tell_sorted(outcome.again, outcome.refused)
+    return outcome.num_failed + len(outcome.refused), outcome.num_done
+
+
+def _run_here(args, folder, groups, sizes, bar):
+    """Does the jobs in this process; returns as `_run`."""
+    from comparison import ComparisonPage, figure_paths
+
+    figures = figure_paths([job for group in groups.values() for job in group]) if args.compare else {}
+    title = " and ".join(work.model.stem for work in groups)
     num_failed = num_done = 0
-    with (ComparisonPage(folder, title) if args.compare else contextlib.nullcontext() as page,
-          tqdm(total=sum(sizes.values()), bar_format=BAR, leave=False, disable=None) as bar):
-        for path, group in groups.items():
-            failed, done = _run_model(args, path, group, sizes, figures, page, bar)
+    with ComparisonPage(folder, title) if args.compare else contextlib.nullcontext() as page:
+        for work, group in groups.items():
+            failed, done = _run_model(args, work, group, sizes, figures, page, bar)
             num_failed += failed
             num_done += done
         if page:
@@ -229,21 +233,18 @@ def _run(args, folder, groups):
     return num_failed, num_done
 
 
-def _run_model(args, path, jobs, sizes, figures, page, bar):
-    """Loads the model at `path` and does its jobs; returns how many failed, and how many are done anew."""
+def _run_model(args, work, jobs, sizes, figures, page, bar):
+    """Loads a model and does its jobs; returns how many failed, and how many are done anew."""
     from comparison import Presentation, find_hr
-    from super_resolution import load
     from super_resolution.batch import Batch
     from super_resolution.existing import sort_out
 
-    super_resolve = load(path, args.scale, tile_size=args.tile_size, precision=args.precision,
-                         self_ensemble=args.self_ensemble)
-    factor, settings = args.outscale or super_resolve.scale, _settings(args, path)
+    super_resolve = work.load()
+    factor, settings = args.outscale or super_resolve.scale, work.settings()
     print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else "")
           + ("" if args.model else f", {len(jobs)} {_kind(jobs)}"))
-    todo, kept, failures, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
-    _tell([f"done again, since {reason}: {count}" for reason, count in again.items()],
-          [f"{text} (--overwrite)" for text in failures])
+    todo, kept, refused, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
+    _tell_sorted(again, refused)
     jobs = [job for job in jobs if job in {*todo, *(kept if args.compare else ())}]
     originals = find_hr([job.source for job in jobs], args.hr, super_resolve.scale) if args.hr else {}
     if args.hr:
@@ -251,7 +252,12 @@ def _run_model(args, path, jobs, sizes, figures, page, bar):
     observer = Presentation(page, super_resolve, figures, originals) if page else None
     batch = Batch(super_resolve, bar, observer, kept, args.debug, factor, settings, args.strip)
     batch.run(jobs, [sizes[job] for job in jobs])
-    return batch.num_failed + len(failures), batch.num_done
+    return batch.num_failed + len(refused), batch.num_done
+
+
+def _tell_sorted(again, refused):
+    _tell([f"done again, since {reason}: {count}" for reason, count in again.items()],
+          [f"{text} (--overwrite)" for text in refused])
 
 
 def _kind(jobs):
