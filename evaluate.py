@@ -36,6 +36,7 @@ from command_line import (
     PAIRING_ADVICE,
     add_dataset_options,
     add_device_options,
+    add_part_option,
     add_vgg_weights,
     add_white_level,
     id_range,
@@ -54,6 +55,7 @@ def parser():
     p.add_argument("-o", "--outfile", type=Path, default="./eval.json", metavar="FILE",
                    help="JSON file to write: model file to PSNR, null where that is not a number")
     p.add_argument("--details", type=Path, metavar="FILE", help="JSON or CSV file to write: figures of every image")
+    add_part_option(p, "the models, in their order")
     p.add_argument("-s", "--scale", type=int, choices=MODEL_SCALES,
                    help="the models' scale; by default each model's own")
     p.add_argument("--table", choices=TABLES, default="text", help="how the table is printed")
@@ -132,7 +134,7 @@ def _check_sr_options(p, args):
     """Refuses options that have no meaning for images that are there."""
     if args.scale is None or len(args.images) > 1:
         p.error("--sr-images are of one folder of --images, and of one --scale: give them")
-    for name in ("lr_images", "white_level", "compare_with", "complexity", "save_images", "self_ensemble"):
+    for name in ("part", "lr_images", "white_level", "compare_with", "complexity", "save_images", "self_ensemble"):
         if getattr(args, name):
             p.error(f"--{name.replace('_', '-')} belongs to models, not to --sr-images")
 
@@ -143,6 +145,8 @@ def main(args):
     from imaging.image_files import range_warnings
 
     paths = list(dict.fromkeys(path for folder in args.indir or [] for path in find_models(folder)))
+    if args.part:
+        paths = _share(paths, *args.part)
     if args.compare_with and args.compare_with not in paths:
         paths.append(args.compare_with)
     _check_outputs(args.outfile, args.details)
@@ -175,6 +179,16 @@ def main(args):
                 print(f"figure: {path}")
     print(report.best(results, args.best_by))
     return 1 if failures.lines else 0
+
+
+def _share(paths, number, total):
+    """Returns the models of share `number` of `total`: a run of them, so that the shares' tables follow each other."""
+    if total > len(paths):
+        raise UserError(f"{total} shares of {len(paths)} models would leave some without one: choose at most "
+                        f"{len(paths)}")
+    own = paths[len(paths) * (number - 1) // total:len(paths) * number // total]
+    print(f"share {number} of {total}: {len(own)} of {len(paths)} models")
+    return own
 
 
 def _evaluations(args, protocol, narrow, on_failure):

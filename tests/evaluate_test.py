@@ -54,6 +54,22 @@ def test_every_model_gets_its_psnr_and_the_best_is_named(run_main, models, datas
     assert out.splitlines()[-1] == f"Best PSNR = {results[best]:.4f} for model {indir / best}"
 
 
+def test_shares_of_the_models_have_the_figures_and_the_order_of_one_run(run_main, models, dataset, tmp_path):
+    indir, networks = models
+    weights.save(networks["epoch-001.keras"], indir / "epoch-003.keras")
+    argv = ["-d", dataset, "--validation-images", "7", "-i", indir, "-o"]
+    run_main(evaluate, *argv, tmp_path / "whole.json")
+    joined = []
+    for share, count in (("1/2", 1), ("2/2", 2)):
+        code, out, _ = run_main(evaluate, *argv, tmp_path / "part.json", "--part", share)
+        assert code == 0
+        assert f"share {share[0]} of 2: {count} of 3 models" in out
+        joined += json.loads((tmp_path / "part.json").read_text()).items()
+    assert joined == list(json.loads((tmp_path / "whole.json").read_text()).items())
+    result = run_main(evaluate, *argv, tmp_path / "part.json", "--part", "1/4")
+    assert_one_line_error(result, "4 shares of 3 models", "at most 3")
+
+
 def test_a_nan_is_null_and_never_the_best(run_main, models, dataset, tmp_path):
     indir, networks = models
     broken = networks["epoch-001.keras"]
