@@ -85,6 +85,7 @@ def assert_split_at(browser, frame, comparison, fraction):
     assert abs(int(value) - 100 * fraction) <= 1
 
 
+@pytest.mark.slow
 def test_the_handle_is_dragged_with_the_mouse(opened):
     from selenium.webdriver import ActionChains
 
@@ -114,6 +115,7 @@ def test_the_handle_is_dragged_with_a_finger(opened):
     assert_split_at(browser, frame, comparison, 0.25)
 
 
+@pytest.mark.slow
 def test_the_handle_is_moved_with_the_keyboard(opened):
     from selenium.webdriver import ActionChains, Keys
 

@@ -12,7 +12,7 @@ import evaluate
 import pretrained
 import weights
 from errors import UserError
-from evaluation import METRICS, Metric, folder_samples
+from evaluation import METRICS, Metric, choose_metrics, folder_samples
 from imaging.image_files import read_image
 from imaging.resize import downscale
 from model import edsr, wdsr_b
@@ -410,7 +410,7 @@ def test_bicubic_gets_its_known_figures_on_set5(test_data, scale, psnr, ssim):
 
     for lr_folder in (None, test_data / "testsets" / "LR_bicubic" / "Set5"):
         samples = folder_samples(test_data / "testsets" / "Set5", lr_folder, scale, "replicate")
-        scores = measure(Bicubic(scale, "replicate"), samples, Protocol.named("benchmark"), METRICS)
+        scores = measure(Bicubic(scale, "replicate"), samples, Protocol.named("benchmark"), choose_metrics(["ssim"]))
         assert scores.mean("psnr") == pytest.approx(psnr, abs=0.01)
         assert scores.mean("ssim") == pytest.approx(ssim, abs=0.0005)
 

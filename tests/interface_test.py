@@ -174,6 +174,7 @@ def test_five_lines_enlarge_a_photo(tmp_path):
     assert np.array_equal(read_image(tmp_path / "photo-sr.png"), load().enlarge(make_photo(20, 31)))
 
 
+@pytest.mark.slow
 def test_models_are_loaded_by_name_file_and_scale(tmp_path):
     weights.save(wdsr_b(2, 4, 1), tmp_path / "mine.keras")
     assert load(tmp_path / "mine.keras").scale == 2

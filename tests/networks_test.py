@@ -142,6 +142,7 @@ def test_tanh_output_stays_in_range():
     assert sr.max() <= 255
 
 
+@pytest.mark.slow
 def test_vgg_features_are_those_of_keras_vgg19():
     image = make_photo(32, 48).astype("float32")[None]
     for builder, layer, shape in ((vgg_22, "block2_conv2", (1, 16, 24, 128)), (vgg_54, "block5_conv4", (1, 2, 3, 512))):

@@ -367,6 +367,7 @@ print(image.nbytes / 2**20, peak() - before)
     assert more < size / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [suffix for suffix in CHOICES if suffix != "avif"])
 def test_reading_a_large_image_takes_8_bytes_a_pixel(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"

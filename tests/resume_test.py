@@ -158,6 +158,7 @@ def test_another_epoch_later_equals_both_at_once(one_epoch, whole_run, run_main)
     assert_same_outcome(one_epoch, whole_run(2))
 
 
+@pytest.mark.slow
 def test_a_queue_that_starts_a_job_again_goes_on_with_the_newest_run(one_epoch, dataset, whole_run, run_main):
     argv = ["--auto-resume", "-d", dataset, "-o", one_epoch.parent, *TINY, "--iterations-per-epoch", 4, "--epochs"]
     code, out, _ = run_main(train, *argv, 1)
@@ -232,6 +233,7 @@ def test_a_run_whose_array_is_replaced_saves_its_state_and_is_resumed_exactly(da
     assert_same_outcome(run, whole_run(2))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_changed_data_or_options_only_where_that_is_accepted(one_epoch, dataset, run_main, tmp_path):
     moved = shutil.copytree(dataset, tmp_path / "moved")  # with the times
     arrays = [f"DIV2K_train_HR/{number:04d}.npy" for number in (1, 2)]
@@ -312,6 +314,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(train_here):
     assert progress_of(run).epoch == 0
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_later_names_the_last_good_checkpoint(one_epoch, run_main):
     state = Workspace(one_epoch).state_path
     with np.load(state) as file:
@@ -359,6 +362,7 @@ def test_a_file_size_limit_leaves_no_half_written_file(dataset, tmp_path, limit,
     assert not list(tmp_path.rglob("*.part*"))
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_checkpoint_with_the_state_beside_it(train_here, whole_run):
     whole = whole_run(2)
     (checkpoint,) = (whole_run(1) / "models").glob("*.keras")

@@ -177,6 +177,7 @@ def test_pillow_reads_tiffs_of_16_bits_in_full(tmp_path, monkeypatch, channels):
     assert np.array_equal(read_photo(tmp_path / "a.tif").pixels, pixels(channels, np.uint16))
 
 
+@pytest.mark.slow
 def test_no_entry_of_a_directory_makes_reading_costly(tmp_path):
     """Entries that claim the whole file as their value."""
     write_photo(tmp_path / "a.tif", Photo(make_photo(60, 50)))

@@ -180,6 +180,7 @@ def test_training_lowers_the_loss(train_tiny):
     assert losses[2] < 0.7 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argv", [
     pytest.param(["--profile", "sr-resnet"], marks=pytest.mark.slow),
     ["--profile", "wdsr-a-8", "--padding", "same", "--loss", "charbonnier"],
@@ -211,6 +212,7 @@ def test_seeds_differ_and_repeat(train_tiny):
     assert texts[0] == texts[1] != texts[2]
 
 
+@pytest.mark.slow
 def test_save_best_models_only(train_tiny):
     _, run = train_tiny("--save-best-models-only", "--epochs", 4, "--learning-rate", 0.05)
     best, expected = -math.inf, []
@@ -228,6 +230,7 @@ def test_save_models_after_epoch(train_tiny):
     assert [path.name[:9] for path in checkpoints(run)] == ["epoch-002", "epoch-003"]
 
 
+@pytest.mark.slow
 def test_benchmark_validates_as_evaluate_does_and_saves_the_best(train_tiny, run_main, dataset, tmp_path):
     import evaluate
 
@@ -237,6 +240,7 @@ def test_benchmark_validates_as_evaluate_does_and_saves_the_best(train_tiny, run
     assert f"Best PSNR = {best:.4f} for model {checkpoints(run)[-1]}" in out
 
 
+@pytest.mark.slow
 def test_a_run_without_validation_has_no_figures_of_it_and_names_the_last_model(train_tiny):
     (code, out, _), run = train_tiny("--no-validation", "--optimizer", "lamb", "--no-augmentation")
     assert code == 0

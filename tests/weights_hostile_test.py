@@ -391,6 +391,7 @@ hdf5_reader.main()
     assert not canary.exists() or not canary.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the reader forks")
 def test_a_reader_that_takes_too_long_is_ended_and_the_next_file_is_read(sound, tmp_path, monkeypatch, request):
     reader = tmp_path / "reader.py"

@@ -40,6 +40,7 @@ def test_a_generator_that_keeps_colours_gets_its_low_frequencies_from_the_input(
     assert np.abs(kept.mean(axis=(0, 1, 2)) - lr[0, 0, 0]).max() < 0.5
 
 
+@pytest.mark.slow
 def test_tiles_of_a_network_that_keeps_colours_are_exact(tmp_path):
     generator = keep_colours(sr_resnet(4, 4, 1), 4)
     weights.save(generator, tmp_path / "kept.keras")
