@@ -127,9 +127,17 @@ def _stop(processes):
 
 def _work(device, prepare, share, connection):
     """Does a share; it is what the process of a device runs."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    os.environ["CUDA_VISIBLE_DEVICES"] = device
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        _do_share(device, prepare, share, connection)
+    except KeyboardInterrupt:  # wherever it came, also while an error was told of
+        sys.exit(128 + signal.SIGTERM)
+
+
+def _do_share(device, prepare, share, connection):
+    """Does a share and tells of it on the connection."""
     try:
         prepare()
         bar, total = DistantBar(connection.send), Outcome()
@@ -140,8 +148,6 @@ def _work(device, prepare, share, connection):
                           file=sys.stdout)
                 total = total.plus(do(work, super_resolve, jobs, sizes, bar))
         connection.send(("done", total))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGTERM)
     except (UserError, OSError) as error:
         with suppress(OSError):  # the process that listens may be gone
             connection.send(("error", error))
