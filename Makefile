@@ -20,7 +20,7 @@ BACKEND_TESTS = $(addprefix --ignore=tests/, \
 	demo_inputs_test.py evaluate_sets_test.py files_test.py images_test.py install_test.py layout_test.py marks_test.py \
 	metadata_test.py pairing_test.py photos_test.py readme_test.py reported_data_test.py \
 	reported_photos_test.py resize_test.py shipped_test.py side_information_test.py sources_test.py \
-	weights_checkpoint_test.py \
+	weights_checkpoint_test.py weights_hostile_test.py weights_names_test.py \
 	workers_test.py) tests
 
 .PHONY: demo test test-slow torture results test-backends setup
