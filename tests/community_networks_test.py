@@ -141,6 +141,7 @@ def test_a_scale_that_a_network_cannot_have_is_refused():
             build()
 
 
+@pytest.mark.slow
 def test_the_profile_of_span_is_the_network_of_the_challenges_and_trains():
     args = train.parse_args(["--profile", "span-28", "--scale", "4"])
     assert (args.model, args.num_filters, args.num_res_blocks, args.learning_rate) == ("span", 28, 6, 5e-4)

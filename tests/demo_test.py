@@ -419,6 +419,7 @@ def test_a_shipped_model_is_taken_by_name_and_precision(run_main, tmp_path):
     assert np.abs(results[0] - results[1]).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_the_shipped_model_super_resolves_the_demo_folder(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     result = subprocess.run([sys.executable, "demo.py", "-o", tmp_path], cwd=ROOT, capture_output=True, text=True,

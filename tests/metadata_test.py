@@ -173,6 +173,7 @@ def test_a_block_is_changed_in_place_and_loses_its_thumbnail(order):
     assert directories.next_offset(fitted.exif, header, main) == 0
 
 
+@pytest.mark.slow
 def test_damaged_or_huge_metadata_are_dropped_without_an_error(tmp_path):
     random, block = np.random.default_rng(0), camera_exif(6).tobytes()[6:]
     for _ in range(400):

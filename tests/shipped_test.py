@@ -62,6 +62,7 @@ def test_a_file_of_any_suffix_gets_a_model(tmp_path):
         assert default_model(4, tmp_path / name) == pretrained.default_path(4)
 
 
+@pytest.mark.slow
 def test_jpeg_photos_get_the_photo_model_and_lossless_ones_another(run_main, tmp_path):
     for name in ("a.png", "b.jpg", "c.webp"):
         save_photo(tmp_path / "in" / name, make_photo(9, 12))

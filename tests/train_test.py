@@ -251,6 +251,7 @@ def test_a_run_without_validation_has_no_figures_of_it_and_names_the_last_model(
     assert "best" not in out
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_does_and_what_can_be_done_next(train_tiny, dataset):
     (_, out, _), run = train_tiny("--log-interval", 0, "--log-steps", 2)
     assert f"images: 6 for training, 2 for validation\nfigures: tensorboard --logdir {run / 'logs'}\n" in out
@@ -428,6 +429,7 @@ def test_the_name_of_a_shipped_model_is_a_pretrained_model(train_tiny, monkeypat
     assert_one_line_error(train_tiny(*argv, "wdsr-c")[0], "wdsr-c is none of the shipped models: choose ")
 
 
+@pytest.mark.slow
 def test_small_images_are_left_out_with_a_line_and_named_when_typed(train_tiny):
     (code, out, _), _ = train_tiny("--patch-size", 30, "--epochs", 1)  # one LR image is 27 pixels wide
     assert code == 0

@@ -71,6 +71,7 @@ def test_only_kernels_are_normalized():
         assert not np.array_equal(ours, old), variable.path
 
 
+@pytest.mark.slow
 def test_a_kernel_of_zeros_stays_finite_and_learns():
     model = network()
     model.get_layer("dense").set_weights([np.zeros((64, 2)), np.zeros(2)])
