@@ -9,6 +9,7 @@ from scipy.ndimage import uniform_filter
 from comparison.figure import CAPTION, GAP, MARGIN, PANEL, PAPER, Panel, paste
 from comparison.pair import REGION_SIZE
 from comparison.regions import Region
+from datasets.arrays import stored_image
 from evaluation.difference import EXAMPLES, differences
 from evaluation.outputs import output_path
 from imaging.image_files import read_image
@@ -68,9 +69,8 @@ def write_difference_figures(results, reference, folder):
                        for name, found in models}
             hr = read_hr(row["hr"])
             sr = next(iter(outputs.values()))[0]
-            end = f"against_{Path(against.name).stem.replace(' ', '_')}"
-            path = output_path(place, row["image"], result.name).with_suffix("")
-            path = path.with_name(f"{path.name}_{end}.png")
+            both = f"{Path(result.name).stem}_against_{Path(against.name).stem}.png"  # of which the stem is taken
+            path = output_path(place, row["image"], both)
             write_photo(path, Photo(np.asarray(difference_figure(hr[:sr.shape[0], :sr.shape[1]], outputs,
                                                                  row["image"]))))
             paths.append(path)
@@ -79,4 +79,4 @@ def write_difference_figures(results, reference, folder):
 
 def read_hr(path):
     """Returns an original (H, W, 3), uint8, of an image file or of a data set's array."""
-    return np.load(path, allow_pickle=False) if path.endswith(".npy") else read_image(path)
+    return stored_image(Path(path)).map() if path.endswith(".npy") else read_image(path)

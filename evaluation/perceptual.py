@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from datasets.patches import central_patches
 from errors import UserError
 from model import feature_distance
 from weights.vgg import load_features
@@ -23,7 +24,8 @@ def vgg54(vgg_weights):
     network = load_features("vgg54", vgg_weights)
 
     def distance(hr, sr):
-        hr, sr = (network(_central(image)[None], training=False) for image in (hr, sr))
+        hr, sr = (network(np.ascontiguousarray(image)[None], training=False)
+                  for image in central_patches(hr, sr, 1, CROP_SIZE))
         return float(keras.ops.convert_to_numpy(feature_distance(hr, sr))[0])
 
     return distance
@@ -77,8 +79,3 @@ def _of_torchmetrics(label, build):
 
 def _first_line(error):
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _central(image):
-    top, left = (max(side - CROP_SIZE, 0) // 2 for side in image.shape[:2])
-    return np.ascontiguousarray(image[top:top + CROP_SIZE, left:left + CROP_SIZE])
