@@ -60,6 +60,8 @@ def measure(case, pythons, rounds):
     for name in SIDES[case["kind"]]:
         if pythons.get(name):
             side = Side(pythons[name], {**case, "side": name})
+            if side.facts is None and name == "ours":
+                raise SystemExit(f"{describe(case)}: does not run; see `peer_side.py '{json.dumps(case)}'`")
             if side.facts is None:
                 print(f"{describe(case)}: {name} does not run here", file=sys.stderr)
             else:

@@ -35,7 +35,8 @@ def complexity_of(model, scale, output=(1280, 720)):
             counts.append((size * math.prod(layer.kernel.shape[:-1]), size))
         return outputs
 
-    keras.models.clone_model(model, keras.Input((height, width, 3)), clone_function=lambda layer: layer,
+    bare = keras.Model(model.input, model.output)  # what a model was compiled with would be cloned as well
+    keras.models.clone_model(bare, keras.Input((height, width, 3)), clone_function=lambda layer: layer,
                              call_function=call)
     multiply_adds, activations = (sum(column) for column in zip(*counts, strict=True))
     return Complexity(multiply_adds, activations, (width * scale, height * scale))
