@@ -15,7 +15,7 @@ import contextlib
 import math
 import sys
 import tempfile
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, MODEL_SCALES
@@ -78,7 +78,8 @@ def parser():
     look.add_argument("--page", action="store_true",
                       help="take no images, and write a page index.html with the model in it, which enlarges photos "
                            "that are dropped on it; best with a small model")
-    add_sharing_options(p.add_argument_group("to share a folder among processes"))
+    add_sharing_options(p.add_argument_group("to share a folder among processes"), "the images, as their names decide",
+                        "images")
     add_device_options(p)
     return p
 
@@ -196,22 +197,22 @@ def _run(args, folder, groups):
 
 def _run_shared(args, _, groups, sizes, bar):
     """Has other processes do the jobs; returns as `_run`."""
+    import sharing
     from super_resolution.jobs import share
+    from super_resolution.work import Outcome
 
     prepare = partial(prepare_backend, args.gpu_memory_fraction, tf32=args.tf32)
+    outcomes = []
     if args.devices:
-        from super_resolution.devices import run_on_devices
-
         number_, total = args.part or (1, 1)
         num_devices = len(args.devices)
         shares = [[(work, jobs, [sizes[job] for job in jobs]) for work, group in groups.items()
                    for jobs in [share(group, number_ + total * i, total * num_devices)]] for i in range(num_devices)]
-        outcome = run_on_devices(args.devices, prepare, shares, bar)
+        sharing.run_on_devices(args.devices, prepare, shares, bar, outcomes.append)
     else:
-        from super_resolution.cluster import run_on_cluster
-
         works = [(work, jobs, [sizes[job] for job in jobs]) for work, jobs in groups.items()]
-        outcome = run_on_cluster(args.ray, prepare, works, bar)
+        sharing.run_on_cluster(args.ray, prepare, lambda _: works, bar, outcomes.append)
+    outcome = reduce(Outcome.plus, outcomes, Outcome())
     _tell_sorted(outcome.again, outcome.refused)
     return outcome.num_failed + len(outcome.refused), outcome.num_done
 

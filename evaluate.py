@@ -19,7 +19,10 @@ A model or an image that fails is reported, the others are evaluated, and the ex
 import argparse
 import sys
 from functools import partial
+from itertools import chain
 from pathlib import Path
+
+from tqdm import tqdm
 
 import pretrained
 from choices import (
@@ -36,15 +39,18 @@ from command_line import (
     PAIRING_ADVICE,
     add_dataset_options,
     add_device_options,
-    add_part_option,
+    add_sharing_options,
     add_vgg_weights,
     add_white_level,
+    check_sharing,
     id_range,
     prepare_backend,
     run,
     script_parser,
 )
 from errors import UserError
+
+BAR = "{percentage:3.0f}%|{bar}| {n:.1f} of {total:.0f} models [{elapsed}, {remaining} left]"
 
 
 def parser():
@@ -55,7 +61,6 @@ def parser():
     p.add_argument("-o", "--outfile", type=Path, default="./eval.json", metavar="FILE",
                    help="JSON file to write: model file to PSNR, null where that is not a number")
     p.add_argument("--details", type=Path, metavar="FILE", help="JSON or CSV file to write: figures of every image")
-    add_part_option(p, "the models, in their order")
     p.add_argument("-s", "--scale", type=int, choices=MODEL_SCALES,
                    help="the models' scale; by default each model's own")
     p.add_argument("--table", choices=TABLES, default="text", help="how the table is printed")
@@ -100,6 +105,8 @@ def parser():
     for name in METRICS_ON_REQUEST:
         protocol.add_argument(f"--{name}", action="store_true", help=f"compute {name.upper()} as well")
     add_vgg_weights(protocol)
+    add_sharing_options(p.add_argument_group("to share the models among processes"), "the models, in their order",
+                        "models, or where they are few the images")
     add_device_options(p)
     return p
 
@@ -123,6 +130,7 @@ def parse_args(argv=None):
         p.error("--pair-by order belongs to --lr-images and --sr-images")
     if args.details and args.details.suffix not in (".json", ".csv"):
         p.error(f"--details {args.details} is not supported: choose a .json or .csv file")
+    check_sharing(p, args)
     args.protocol = args.protocol or ("benchmark" if args.images else "original")
     for name, value in PROTOCOLS[args.protocol].items():
         if getattr(args, name) is None:
@@ -134,14 +142,15 @@ def _check_sr_options(p, args):
     """Refuses options that have no meaning for images that are there."""
     if args.scale is None or len(args.images) > 1:
         p.error("--sr-images are of one folder of --images, and of one --scale: give them")
-    for name in ("part", "lr_images", "white_level", "compare_with", "complexity", "save_images", "self_ensemble"):
-        if getattr(args, name):
+    for name in ("part", "devices", "ray", "lr_images", "white_level", "compare_with", "complexity", "save_images",
+                 "self_ensemble"):
+        if getattr(args, name) not in (None, False):
             p.error(f"--{name.replace('_', '-')} belongs to models, not to --sr-images")
 
 
 def main(args):
     """Writes the figures of each model; returns 1 if a model or an image failed."""
-    from evaluation import Failures, Protocol, find_models, report
+    from evaluation import Collected, Failures, Model, find_models, report
     from imaging.image_files import range_warnings
 
     paths = list(dict.fromkeys(path for folder in args.indir or [] for path in find_models(folder)))
@@ -150,24 +159,37 @@ def main(args):
     if args.compare_with and args.compare_with not in paths:
         paths.append(args.compare_with)
     _check_outputs(args.outfile, args.details)
-    prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
-    narrow = {}  # images whose white level may be missing
-    protocol = Protocol(args.channels, args.border, args.rounded)
-    print(f"protocol: {protocol}{', self-ensemble' if args.self_ensemble else ''}"
+    plan = _plan(args)
+    print(f"protocol: {plan.protocol}{', self-ensemble' if args.self_ensemble else ''}"
           f"{f', {args.precision}' if args.precision != 'float32' else ''}")
     failures = Failures(args.debug)
-    evaluations, border = _evaluations(args, protocol, narrow, failures.report)
-    enlargers = _enlargers(args, paths, border if args.bicubic else None, failures.report)
-    results = list(_results(enlargers, evaluations, args.complexity, failures.report))
-    for line in range_warnings(narrow):
+    models = [Model(path, number, plan, args.scale, args.self_ensemble, args.precision, args.complexity)
+              for path in paths or [args.sr_images] for number in range(plan.num_sets)]
+    collected = Collected(failures, lambda result: tqdm.write(report.line(result)))
+    if args.devices or args.ray is not None:
+        _evaluate_shared(args, models, collected.add)
+    else:
+        _evaluate_here(args, models, collected.add, failures)
+    for line in range_warnings(collected.narrow):
         print(line, file=sys.stderr)
-    if not any(result.is_model for result in results):
+    results = collected.results(models)
+    if not results:
         places = ", ".join(map(str, args.indir or [args.sr_images]))
         raise UserError(f"{places}: none of its {f'{len(paths)} models' if paths else 'images'} could be evaluated")
+    if args.bicubic:
+        results = _with_bicubic(args, plan, results, failures)
+    _report(args, plan, results)
+    return 1 if failures.lines else 0
+
+
+def _report(args, plan, results):
+    """Prints and writes the results."""
+    from evaluation import report
+
     print(report.table(results, args.table))
     report.write_summary(args.outfile, results, _root(args))
     if args.details:
-        settings = {**protocol._asdict(), "self_ensemble": args.self_ensemble,
+        settings = {**plan.protocol._asdict(), "self_ensemble": args.self_ensemble,
                     **({"precision": args.precision} if args.precision != "float32" else {})}
         report.write_details(args.details, results, settings)
     if args.compare_with:
@@ -178,7 +200,6 @@ def main(args):
             for path in write_difference_figures(results, str(args.compare_with), args.save_images):
                 print(f"figure: {path}")
     print(report.best(results, args.best_by))
-    return 1 if failures.lines else 0
 
 
 def _share(paths, number, total):
@@ -191,40 +212,60 @@ def _share(paths, number, total):
     return own
 
 
-def _evaluations(args, protocol, narrow, on_failure):
-    """Returns an `Evaluation` for each set of images, and the border mode of their bicubic versions."""
-    from datasets.degraded import find_downgrade
-    from evaluation import (
-        Evaluation,
-        choose_metrics,
-        dataset_samples,
-        folder_samples,
-        image_sets,
-        output_samples,
-        saving,
-    )
-    from imaging.image_files import read_image
+def _plan(args):
+    """Returns the `Plan` that the options describe."""
+    from evaluation import DataSet, Plan, Protocol, image_sets
 
-    metrics = choose_metrics([name for name in METRICS_ON_REQUEST if getattr(args, name)], args.vgg_weights)
-    if not args.images:
-        downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, seed=0)
-        samples_of = partial(dataset_samples, args.dataset, downgrade, ids=args.validation_images)
-        on_output = saving(args.save_images) if args.save_images else None
-        return [Evaluation(samples_of, protocol, metrics, on_failure, on_output)], "symmetric"  # as DIV2K's were made
-    sets = image_sets(args.images, args.sets, args.lr_images, args.pair_by == "order")
-    if args.sr_images:
-        samples_of = partial(output_samples, sets[0].hr, args.sr_images, by_order=args.pair_by == "order",
-                             advice=PAIRING_ADVICE)
-        return [Evaluation(samples_of, protocol, metrics, on_failure)], args.border_mode
-    read = partial(read_image, white_level=args.white_level, narrow=narrow)
-    evaluations = []
-    for images in sets:
-        name = images.name if len(sets) > 1 else None
-        samples_of = partial(folder_samples, images.hr, images.lr, border=args.border_mode, by_order=images.by_order,
-                             read=read, advice=PAIRING_ADVICE)
-        on_output = saving(args.save_images / name if name else args.save_images) if args.save_images else None
-        evaluations.append(Evaluation(samples_of, protocol, metrics, on_failure, on_output, name))
-    return evaluations, args.border_mode
+    plan = Plan(Protocol(args.channels, args.border, args.rounded), sr_images=args.sr_images, border=args.border_mode,
+                white_level=args.white_level, metrics=[name for name in METRICS_ON_REQUEST if getattr(args, name)],
+                vgg_weights=args.vgg_weights, save_images=args.save_images, advice=PAIRING_ADVICE)
+    if args.images:
+        return plan._replace(sets=image_sets(args.images, args.sets, args.lr_images, args.pair_by == "order"))
+    downgrade = args.downgrade, args.downgrade_strength, args.downgrade_order, 0  # the seed of whatever is random
+    return plan._replace(dataset=DataSet(args.dataset, downgrade, args.validation_images))
+
+
+def _evaluate_here(args, models, take, failures):
+    """Has this process evaluate each model; `take` takes what it has done."""
+    from evaluation import Part
+
+    evaluator = _evaluator(args, models[0].plan, failures)
+    for model in models:
+        take([evaluator.piece(model, Part(1, 1))])
+
+
+def _evaluate_shared(args, models, take):
+    """Has other processes evaluate the models; `take` takes what they have done."""
+    import sharing
+    from evaluation import shares_of
+
+    prepare = partial(prepare_backend, args.gpu_memory_fraction, tf32=args.tf32)
+    with tqdm(total=len(models), bar_format=BAR, leave=False, disable=None) as bar:
+        if args.devices:
+            sharing.run_on_devices(args.devices, prepare, shares_of(models, len(args.devices)), bar, take)
+        else:
+            sharing.run_on_cluster(args.ray, prepare, lambda number: list(chain(*shares_of(models, number))),
+                                   bar, take)
+
+
+def _evaluator(args, plan, failures):
+    """Returns the `Evaluator` of this process."""
+    from evaluation import Evaluator
+
+    prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
+    return Evaluator(plan, failures.tell, lambda samples, name: tqdm(
+        samples, desc=Path(name).name, unit="image", leave=False, disable=None))
+
+
+def _with_bicubic(args, plan, results, failures):
+    """Returns the results, and before the first ones of each scale those of bicubic interpolation at that scale."""
+    evaluator, complete, scales = _evaluator(args, plan, failures), [], set()
+    for result in results:
+        if result.scale not in scales:
+            scales.add(result.scale)
+            complete += evaluator.bicubic(result.scale)
+        complete.append(result)
+    return complete
 
 
 def _root(args):
@@ -268,50 +309,6 @@ def _check_outputs(*paths):
             raise UserError(f"{path}: is a folder, not a file to write")
         if not path.exists() or path.is_file():  # a device or a pipe is written to where it is
             make_folder(path.parent)
-
-
-def _enlargers(args, paths, bicubic_border, on_failure):
-    """Yields each model that can be loaded, or --sr-images, and with a `bicubic_border` bicubic interpolation."""
-    from evaluation import Existing, load_models, with_bicubic
-
-    if args.sr_images:
-        return [Existing(args.sr_images, args.scale)]
-    networks = load_models(paths, args.self_ensemble, on_failure, args.precision)
-    if args.scale is not None:
-        networks = _of_scale(networks, args.scale, on_failure)
-    return networks if bicubic_border is None else with_bicubic(networks, bicubic_border)
-
-
-def _of_scale(networks, scale, on_failure):
-    """Yields the networks for `scale`; the others have failed."""
-    for network in networks:
-        if network.scale == scale:
-            yield network
-        else:
-            text = f"{network.name}: is a model for scale {network.scale}, not for --scale {scale}"
-            on_failure(network.name, UserError(text))
-
-
-def _results(enlargers, evaluations, output, on_failure):
-    """Yields the `Result` of each that can be applied, on each set of images, and prints the models' as they come."""
-    from evaluation import complexity_of, peak_memory, report, reporting, reset_peak_memory
-
-    for enlarge in enlargers:
-        complexity = None
-        for evaluation in evaluations:
-            result = None
-            if output:
-                reset_peak_memory()
-            with reporting(enlarge.name, on_failure):
-                result = evaluation.result(enlarge)
-            if result is None:
-                continue
-            if output and result.is_model:
-                complexity = complexity or complexity_of(enlarge.model, enlarge.scale, output)
-                result = result._replace(complexity=complexity, peak_mib=peak_memory())
-            if result.is_model:
-                print(report.line(result), flush=True)
-            yield result
 
 
 def command():

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import weights
-from evaluation import Evaluation, Protocol, choose_metrics, folder_samples, load_models
+from evaluation import Evaluation, Protocol, choose_metrics, folder_samples, load_model
 from model import wdsr_b
 
 
@@ -43,7 +43,9 @@ def main():
             evaluation = Evaluation(lambda scale: folder_samples(args.images, None, scale, "replicate"),
                                     Protocol.named("benchmark"), choose_metrics())
             memory = []
-            for enlarge in load_models(paths):
+            enlarge = None
+            for path in paths:
+                enlarge = load_model(path, enlarge)
                 evaluation.result(enlarge)
                 memory.append(resident_mib())
             print(f"{kind}: {', '.join(f'{mib:.0f}' for mib in memory)} MiB")

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 import pretrained
-from evaluation import Bicubic, Evaluation, Protocol, Sample, choose_metrics, folder_samples, load_models
+from evaluation import Bicubic, Evaluation, Protocol, Sample, choose_metrics, folder_samples, load_model
 from files import write_text
 
 TOLERANCES = (0.005, 0.0002)  # dB, SSIM
@@ -124,7 +124,7 @@ def main():
         print(f"bicubic x{scale}: {figures(evaluations, Bicubic(scale, 'replicate'))}", flush=True)
         for name in [name for name in args.models or models if models[name]["scale"] == scale]:
             path = pretrained.path_of(name)
-            (network,) = load_models([path])
+            network = load_model(path)
             found = {"parameters": network.num_parameters, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                      "results": figures(evaluations, network)}
             print(f"{name}: {found['results']}", flush=True)

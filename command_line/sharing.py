@@ -7,25 +7,20 @@ import os
 JOB_ARRAYS = (("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),)
 
 
-def add_part_option(parser, what):
-    """Adds `--part`, whose help says of `what` there are shares."""
+def add_sharing_options(parser, part, what):
+    """Adds `--part`, whose help says that there are shares of `part`, `--devices` and `--ray`, which share `what`."""
     parser.add_argument("--part", type=_part, metavar="I/N",
-                        help=f"do the I-th of N shares of {what}; array: the share of this job in an array of jobs "
+                        help=f"do the I-th of N shares of {part}; array: the share of this job in an array of jobs "
                              f"({', '.join(name for name, _, _ in JOB_ARRAYS)})")
-
-
-def add_sharing_options(parser):
-    """Adds `--part`, `--devices` and `--ray`, which share images."""
-    add_part_option(parser, "the images, as their names decide")
     parser.add_argument("--devices", type=_devices, metavar="A,B",
-                        help="one process for each of these GPUs, such as 0,1, which share the images as --part does; "
-                             "with no GPU they are processes on the CPU")
+                        help=f"one process for each of these GPUs, such as 0,1, which share the {what}; with no GPU "
+                             "they are processes on the CPU")
     parser.add_argument("--ray", nargs="?", const="", metavar="ADDRESS",
-                        help="share the images with the workers of a Ray cluster, by default the one of this machine, "
+                        help=f"share the {what} with the workers of a Ray cluster, by default the one of this machine, "
                              "which is started if there is none; needs requirements/ray.txt")
 
 
-def check_sharing(parser, args, alone):
+def check_sharing(parser, args, alone=None):
     """Ends the program where sharing options, or one of them and an option of `alone`, are combined.
 
     Args:
@@ -34,7 +29,7 @@ def check_sharing(parser, args, alone):
     if args.devices and args.ray is not None:
         parser.error("--devices cannot be combined with --ray, which has its own workers")
     for name in ("part", "devices", "ray"):
-        for other, reason in alone.items():
+        for other, reason in (alone or {}).items():
             if getattr(args, name) is not None and getattr(args, other):
                 parser.error(f"--{name} cannot be combined with --{other}, {reason}")
 

@@ -7,17 +7,19 @@ from evaluation.failures import Failures, reporting
 from evaluation.measure import Evaluation, ImageCache, Result, Scores, measure
 from evaluation.memory import peak_memory, reset_peak_memory
 from evaluation.metrics import METRICS, Metric, choose_metrics, image_psnr, mean_squared_error
-from evaluation.models import Bicubic, find_models, load_models, with_bicubic
+from evaluation.models import Bicubic, find_models, load_model
 from evaluation.outputs import Existing, output_samples, saving
+from evaluation.plan import DataSet, Plan
 from evaluation.protocol import Protocol, y_channel
 from evaluation.samples import DIV2KSample, Sample, dataset_samples, folder_samples
 from evaluation.sets import ImageSet, image_sets
+from evaluation.shared import Collected, Evaluator, Model, Part, shares_of
 from evaluation.ssim import image_ssim
 
 __all__ = [
-    "METRICS", "Bicubic", "Complexity", "DIV2KSample", "Evaluation", "Existing", "Failures", "ImageCache", "ImageSet",
-    "Metric", "PSNRAndSSIM", "Protocol", "Result", "Sample", "Scores", "choose_metrics", "compare", "compare_by_bands",
-    "complexity_of", "dataset_samples", "find_models", "folder_samples", "image_psnr", "image_sets", "image_ssim",
-    "load_models", "mean_squared_error", "measure", "output_samples", "peak_memory", "reporting", "reset_peak_memory",
-    "saving", "with_bicubic", "y_channel",
+    "METRICS", "Bicubic", "Collected", "Complexity", "DIV2KSample", "DataSet", "Evaluation", "Evaluator", "Existing",
+    "Failures", "ImageCache", "ImageSet", "Metric", "Model", "PSNRAndSSIM", "Part", "Plan", "Protocol", "Result",
+    "Sample", "Scores", "choose_metrics", "compare", "compare_by_bands", "complexity_of", "dataset_samples",
+    "find_models", "folder_samples", "image_psnr", "image_sets", "image_ssim", "load_model", "mean_squared_error",
+    "measure", "output_samples", "peak_memory", "reporting", "reset_peak_memory", "saving", "shares_of", "y_channel",
 ]

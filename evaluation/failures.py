@@ -3,10 +3,28 @@
 import contextlib
 import sys
 import traceback
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from errors import describe_fault
+
+
+class Fault(NamedTuple):
+    """What failed, as texts, which another process takes whatever the class of the exception.
+
+    Attributes:
+        line: that is printed.
+        traceback: of the exception.
+    """
+
+    line: str
+    traceback: str
+
+    @classmethod
+    def of(cls, subject, error):
+        """Returns the `Fault` of an exception that `subject`, a path or a name, has caused."""
+        return cls(f"failed: {describe_fault(subject, error)}", "".join(traceback.format_exception(error)))
 
 
 class Failures:
@@ -24,13 +42,16 @@ class Failures:
 
     def report(self, subject, error):
         """Prints an exception that `subject`, a path or a name, has caused; the next model may meet it again."""
-        line = f"failed: {describe_fault(subject, error)}"
-        if line in self.lines:
+        self.tell(Fault.of(subject, error))
+
+    def tell(self, fault):
+        """Prints a `Fault`."""
+        if fault.line in self.lines:
             return
-        self.lines.append(line)
+        self.lines.append(fault.line)
         if self.debug:
-            traceback.print_exception(error)
-        tqdm.write(line, file=sys.stderr)
+            tqdm.write(fault.traceback, file=sys.stderr, end="")
+        tqdm.write(fault.line, file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -4,11 +4,9 @@ import functools
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from errors import UserError
 from evaluation.complexity import Complexity
@@ -81,13 +79,28 @@ class Evaluation:
         Raises:
             UserError: there are no samples, or none of them could be measured.
         """
-        samples = self.samples_of(enlarge.scale)
-        bar = functools.partial(tqdm, desc=Path(enlarge.name).name, unit="image", leave=False, disable=None)
-        scores = measure(enlarge, samples, self.protocol, self.metrics, self.cache, bar, self.on_failure,
-                         self.on_output)
-        if not scores.images:
-            raise UserError(f"{enlarge.name}: none of the {len(samples)} images could be measured")
+        scores = measure(enlarge, self.samples_of(enlarge.scale), self.protocol, self.metrics, self.cache,
+                         on_failure=self.on_failure, on_output=self.on_output)
+        require_scores(enlarge.name, scores)
         return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores, self.name)
+
+    def part(self, enlarge, number, total, progress):
+        """Measures the images of part `number` of `total`, a run of them, which `progress` wraps.
+
+        Returns:
+            Their `Result`, which may have no image, and what `enlarge` refused, as `measure_all` does.
+        """
+        samples = self.samples_of(enlarge.scale)
+        own = samples[len(samples) * (number - 1) // total:len(samples) * number // total]
+        scores, refused = measure_all(enlarge, own, self.protocol, self.metrics, self.cache, progress,
+                                      self.on_failure, self.on_output)
+        return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores, self.name), refused
+
+
+def require_scores(name, scores):
+    """Raises a `UserError` where not one image could be measured with the model `name`."""
+    if not scores.images:
+        raise UserError(f"{name}: none of the {scores.num_failed} images could be measured")
 
 
 class ImageCache:
@@ -136,12 +149,28 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
     Raises:
         Exception: whatever `enlarge` raised, where it could not enlarge a single image.
     """
+    scores, refused = measure_all(enlarge, samples, protocol, metrics, cache, progress, on_failure, on_output)
+    if refused and not scores.images:
+        raise refused[0][1]
+    for subject, error in refused:
+        on_failure(subject, error)
+    return scores
+
+
+def measure_all(enlarge, samples, protocol, metrics=None, cache=None, progress=lambda samples: samples,
+                on_failure=None, on_output=None):
+    """Does what `measure` does, whose arguments it takes, and leaves to the caller what `enlarge` could not do.
+
+    Returns:
+        `Scores`, and a list of what `on_failure` takes: it is the fault of these images, or of the network where it is
+        all of them.
+    """
     cache = cache or ImageCache(max_bytes=0)
     metrics = choose_metrics() if metrics is None else metrics
     protocols = tuple(dict.fromkeys(metric.protocol(protocol) for metric in metrics))
     rows, seconds = [], 0.0
     pending = deque()
-    refused = []  # what `enlarge` could not do: the fault of the images, or of the network where it is all of them
+    refused = []
     note = None if on_failure is None else lambda subject, error: refused.append((subject, error))
 
     def finish(sample, score):
@@ -162,11 +191,7 @@ def measure(enlarge, samples, protocol, metrics=None, cache=None, progress=lambd
                 finish(*pending.popleft())
         for one in pending:
             finish(*one)
-    if refused and not rows:
-        raise refused[0][1]
-    for subject, error in refused:
-        on_failure(subject, error)
-    return Scores(rows, seconds, metrics, len(samples) - len(rows))
+    return Scores(rows, seconds, metrics, len(samples) - len(rows)), refused
 
 
 def _loaded(samples, load, progress, on_failure):
@@ -174,6 +199,8 @@ def _loaded(samples, load, progress, on_failure):
 
     Samples that cannot be loaded are left out.
     """
+    if not samples:
+        return
     with ThreadPoolExecutor(1) as reader:
         loading = reader.submit(load, samples[0])
         for i, sample in enumerate(progress(samples)):

@@ -1,8 +1,7 @@
-"""What enlarges images: the models below a folder, loaded one after the other, and bicubic interpolation."""
+"""What enlarges images: the models below a folder, and bicubic interpolation."""
 
 from choices import MODEL_SUFFIXES
 from errors import UserError
-from evaluation.failures import reporting
 from imaging.resize import imresize
 
 
@@ -39,46 +38,16 @@ def find_models(folder):
     return paths
 
 
-def load_models(paths, self_ensemble=False, on_failure=None, precision="float32"):
-    """Yields a `SuperResolver` for each model, named after its path.
-
-    Each is to be used before the next is asked for: a model of the same network takes the place of the last one, so
-    that nothing is compiled anew and memory does not grow.
+def load_model(path, last=None, self_ensemble=False, precision="float32"):
+    """Returns a `SuperResolver` for a model, named after its path.
 
     Args:
-        paths: of model files.
+        path: of the model's file.
+        last: what this function returned for another model, with the same options, and is no longer needed: where that
+            has the same network it takes over the weights, so that nothing is compiled anew and memory does not grow.
         self_ensemble: as for `SuperResolver`.
-        on_failure: function of the path and the exception where a model cannot be loaded; the next one follows. By
-            default the exception is raised.
         precision: of the computation, as for `super_resolution.load`.
     """
-    super_resolve = None
-    for path in paths:
-        loaded = False
-        with reporting(path, on_failure):
-            super_resolve = _load(path, super_resolve, self_ensemble, precision)
-            loaded = True
-        if loaded:
-            yield super_resolve
-
-
-def with_bicubic(networks, border):
-    """Yields networks, and before the first one of each scale bicubic interpolation at that scale.
-
-    Args:
-        networks: iterable of `SuperResolver`.
-        border: of the interpolation, 'replicate' or 'symmetric'.
-    """
-    scales = set()
-    for super_resolve in networks:
-        if super_resolve.scale not in scales:
-            scales.add(super_resolve.scale)
-            yield Bicubic(super_resolve.scale, border)
-        yield super_resolve
-
-
-def _load(path, last, self_ensemble, precision):
-    """Returns a `SuperResolver` for a model: `last`, where that has the same network."""
     # Keras is imported here, since models are looked for before a script prepares its backend.
     import weights
     from super_resolution import SuperResolver

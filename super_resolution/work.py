@@ -1,11 +1,10 @@
-"""What is done with images, as plain data that other processes take, and how they do it."""
+"""What is done with images, as plain data that other processes take, and how they do it: a work of `sharing`."""
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from super_resolution.existing import make_settings, sort_out
+from super_resolution.existing import fitting, make_settings, sort_out
 
 
 class Work(NamedTuple):
@@ -32,17 +31,52 @@ class Work(NamedTuple):
     overwrite: bool = False
     debug: bool = False
 
+    JOBS = "images"
+
     def settings(self):
         """Returns what the outputs depend on besides their photos."""
         return make_settings(self.model, precision=self.precision, self_ensemble=self.self_ensemble,
                              factor=self.factor, strip=self.strip)
 
-    def load(self):
-        """Loads the model: returns a `SuperResolver`."""
+    def load(self, _=None):
+        """Returns a `SuperResolver` of the model."""
         from super_resolution.loading import load  # Keras comes with it, whose backend is chosen before that
 
         return load(self.model, self.scale, tile_size=self.tile_size, precision=self.precision,
                     self_ensemble=self.self_ensemble)
+
+    def do(self, super_resolve, jobs, sizes, bar):
+        """Super-resolves images and returns their `Outcome`.
+
+        Args:
+            super_resolve: `SuperResolver`.
+            jobs: list of `Job`.
+            sizes: of each job, its megapixels.
+            bar: `tqdm` bar over megapixels, or a `DistantBar`.
+        """
+        from super_resolution.batch import Batch
+
+        factor, settings = self.factor or super_resolve.scale, self.settings()
+        todo, _, refused, again = sort_out(jobs, settings, factor, {}, self.keep_fitting, self.overwrite)
+        size_of = dict(zip(jobs, sizes, strict=True))
+        batch = Batch(super_resolve, bar, debug=self.debug, factor=factor, settings=settings, strip=self.strip)
+        batch.run(todo, [size_of[job] for job in todo])
+        bar.update(sum(sizes) - sum(size_of[job] for job in todo))
+        return Outcome(batch.num_done, batch.num_failed, again, refused)
+
+    def title(self, super_resolve, jobs):
+        """Returns what is said where a process begins with jobs."""
+        return f"{super_resolve.name}: x{super_resolve.scale}, {len(jobs)} images"
+
+    def label(self, job):
+        """Returns the path of a job's image."""
+        return str(job.source)
+
+    def lost(self, jobs):
+        """Returns how many outputs of a process that ended are not there, and the `Outcome`."""
+        settings = self.settings()
+        num_done = sum(fitting([job], settings) for job in jobs)
+        return len(jobs) - num_done, Outcome(num_done, len(jobs) - num_done)
 
 
 class Outcome(NamedTuple):
@@ -63,51 +97,3 @@ class Outcome(NamedTuple):
     def plus(self, other):
         """Returns the outcome of both."""
         return Outcome(*(a + b for a, b in zip(self, other, strict=True)))
-
-
-def do(work, super_resolve, jobs, sizes, bar):
-    """Super-resolves the images of `jobs` and returns their `Outcome`.
-
-    Args:
-        work: `Work`, and `super_resolve` what its `load` returned.
-        jobs: list of `Job`.
-        sizes: of each job, its megapixels.
-        bar: `tqdm` bar over megapixels, or `DistantBar`.
-    """
-    from super_resolution.batch import Batch
-
-    factor, settings = work.factor or super_resolve.scale, work.settings()
-    todo, _, refused, again = sort_out(jobs, settings, factor, {}, work.keep_fitting, work.overwrite)
-    size_of = dict(zip(jobs, sizes, strict=True))
-    batch = Batch(super_resolve, bar, debug=work.debug, factor=factor, settings=settings, strip=work.strip)
-    batch.run(todo, [size_of[job] for job in todo])
-    bar.update(sum(sizes) - sum(size_of[job] for job in todo))
-    return Outcome(batch.num_done, batch.num_failed, again, refused)
-
-
-class DistantBar:
-    """Stands for a `tqdm` bar in another process: `send` takes messages there, which `show` shows."""
-
-    def __init__(self, send):
-        self.send, self.n = send, 0.0
-
-    def update(self, amount):
-        self.n += amount
-        self.send(("update", amount))
-
-    def set_description(self, text, refresh=True):
-        self.send(("describe", text))
-
-    def write(self, text, file):
-        self.send(("write", text, file is sys.stderr))
-
-
-def show(message, bar):
-    """Does to a `tqdm` bar what a `DistantBar` was told."""
-    kind, value, *is_error = message
-    if kind == "update":
-        bar.update(value)
-    elif kind == "describe":
-        bar.set_description(value, refresh=False)
-    else:
-        bar.write(value, file=sys.stderr if is_error[0] else sys.stdout)

@@ -17,10 +17,10 @@ import demo
 import weights
 from errors import UserError
 from model import edsr
-from super_resolution import cluster
-from super_resolution.work import Outcome
+from sharing import cluster
+from super_resolution.work import Outcome, Work
 from tests.conftest import assert_one_line_error, make_photo, save_photo
-from tests.nearest import assert_all_done_as_by_one_process, contents, nearest_jobs, nothing
+from tests.nearest import assert_all_done_as_by_one_process, contents, nearest_jobs, nothing, total
 
 ADDRESS = os.environ.get("SR_TEST_RAY", "")
 
@@ -41,23 +41,24 @@ class Actors:
 
     def get(self, reference):
         *_, jobs, sizes = reference
-        return Outcome(num_done=len(jobs)), [("update", sum(sizes))]
+        return [Outcome(num_done=len(jobs))], [("update", sum(sizes))]
 
 
 class Actor:
     def __init__(self):
-        self.enlarge = self
+        self.do = self
 
     def remote(self, *task):
         return task
 
 
 def test_no_more_tasks_are_handed_out_than_the_workers_can_take(tmp_path):
-    ray, sizes = Actors(2), [5 * (8 + i) / 1e6 for i in range(60)]
+    ray, sizes, outcomes = Actors(2), [5 * (8 + i) / 1e6 for i in range(60)], []
     with tqdm(total=1, file=io.StringIO()) as bar:
-        outcome = cluster.Dispatch(ray, ray.actors, None, bar).run(cluster.tasks(*nearest_jobs(tmp_path, count=60)))
+        cluster.Dispatch(ray, ray.actors, None, bar, outcomes.append).run(
+            cluster.tasks(*nearest_jobs(tmp_path, count=60)))
         assert bar.n == pytest.approx(sum(sizes))
-    assert outcome.num_done == 60
+    assert total(outcomes).num_done == 60
     assert ray.most == 2 * cluster.TASKS_AHEAD
 
 
@@ -68,24 +69,24 @@ class Lost(BaseException):
 def test_an_image_that_ends_its_workers_is_reported_and_the_others_are_done(tmp_path, monkeypatch):
     work, jobs, sizes = nearest_jobs(tmp_path, count=8)
     attempts = cluster.Attempts()
-    do = cluster.do
+    do = Work.do
 
     def dying(work, super_resolve, jobs, sizes, bar):
         if any(job.name == "5.png" for job in jobs):
             raise Lost
         return do(work, super_resolve, jobs, sizes, bar)
 
-    monkeypatch.setattr(cluster, "do", dying)
+    monkeypatch.setattr(Work, "do", dying)
     for count in itertools.count(1):
-        actor = cluster.Enlarger(os.getcwd(), {}, nothing)
+        actor = cluster.Worker(os.getcwd(), {}, nothing)
         try:
-            outcome, messages = actor.enlarge(attempts.note, 0, work, jobs, sizes)
+            outcomes, messages = actor.do(attempts.note, 0, work, jobs, sizes)
         except Lost:
             assert count < 20
         else:
             break
     assert count == 2 * cluster.TRIES + 1
-    assert (outcome.num_done, outcome.num_failed) == (7, 1)
+    assert total(outcomes)[:2] == (7, 1)
     assert ("write", f"failed: {tmp_path / 'in' / '5.png'}: its worker was lost 5 times", True) in messages
     assert sum(message[1] for message in messages if message[0] == "update") == pytest.approx(sum(sizes))
     assert sorted(contents(tmp_path / "out")) == [f"{i}-sr.png" for i in range(8) if i != 5]
@@ -101,7 +102,7 @@ def test_tasks_have_few_images_and_few_megapixels():
 def test_a_missing_ray_is_named_with_the_requirements_that_bring_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install -r requirements/ray\.txt"):
-        cluster.run_on_cluster("", nothing, [], None)
+        cluster.run_on_cluster("", nothing, None, None, None)
 
 
 def killing(times, seconds):
@@ -124,7 +125,7 @@ def killing(times, seconds):
 def worker_pids():
     """Returns the ids of the processes of the cluster's actors of ours: Ray calls them by their class."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if b"ray::Enlarger" in command_line(pid)]
+    return [pid for pid in pids if b"ray::Worker" in command_line(pid)]
 
 
 def command_line(pid):
@@ -138,13 +139,14 @@ def command_line(pid):
 def test_a_cluster_does_every_image_once_whatever_worker_is_lost(tmp_path, capsys):
     pytest.importorskip("ray", reason="requirements/ray.txt is not installed")
     work, jobs, sizes = nearest_jobs(tmp_path, "wait 0.05 die-once 60", count=200)
+    outcomes = []
     _, killed = killing(6, (0.5, 3))
     with tqdm(total=sum(sizes), file=io.StringIO()) as bar:
-        outcome = cluster.run_on_cluster(ADDRESS, nothing, [(work, jobs, sizes)], bar)
+        cluster.run_on_cluster(ADDRESS, nothing, lambda _: [(work, jobs, sizes)], bar, outcomes.append)
         assert bar.n == pytest.approx(sum(sizes))
     num_killed = len(killed) - 1
     killed.clear()
-    assert (outcome.num_done, outcome.num_failed) == (200, 0)
+    assert total(outcomes)[:2] == (200, 0)
     assert (tmp_path / "model.died").exists()
     assert num_killed >= 1
     assert capsys.readouterr().out.count("-sr.png") == 200

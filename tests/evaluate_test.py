@@ -170,7 +170,7 @@ def test_bad_images_are_each_named_once_and_the_others_measured(run_main, models
     (photos / "0.png").write_bytes(b"no image")
     save_photo(photos / "d.png", make_photo(2, 2))
     odd = save_photo(photos / "odd.png", make_photo(40, 40))
-    monkeypatch.setattr("imaging.image_files.read_image",
+    monkeypatch.setattr("evaluation.plan.read_image",
                         lambda path, **options: {}[path] if path == odd else read_image(path, **options))
     code, out, err = run_main(evaluate, *argv)
     lines = [line for line in err.splitlines() if line.startswith("failed: ")]

@@ -15,6 +15,7 @@ MAY_IMPORT = {  # of the rooms; the scripts may import all of them
     "imaging": GROUND,
     "datasets": GROUND | {"imaging"},
     "pretrained": GROUND,
+    "sharing": GROUND,
     "weights": GROUND | {"model"},
     "data": GROUND | {"datasets"},
     "super_resolution": GROUND | {"imaging", "weights", "model", "pretrained"},

@@ -3,12 +3,13 @@
 import os
 import signal
 import time
+from functools import reduce
 from pathlib import Path
 
 from errors import UserError
 from super_resolution.existing import make_settings
 from super_resolution.jobs import plan, share
-from super_resolution.work import Work
+from super_resolution.work import Outcome, Work
 from tests.conftest import make_photo, save_photo
 
 SCALE = 2
@@ -20,7 +21,7 @@ class NearestWork(Work):
     def settings(self):
         return make_settings(self.model)
 
-    def load(self):
+    def load(self, _=None):
         return Nearest(self.model)
 
 
@@ -80,13 +81,16 @@ def assert_all_done_as_by_one_process(folder):
     """Asserts that the outputs of the photos of `nearest_jobs` are those that this process makes, and no others."""
     from tqdm import tqdm
 
-    from super_resolution.work import do
-
     work = NearestWork(folder / "model")
     jobs = plan({path: Path(path.name) for path in sorted((folder / "in").iterdir())}, folder / "single")
     with tqdm(disable=True) as bar:
-        do(work, Nearest(work.model, is_mortal=False), jobs, [0] * len(jobs), bar)
+        work.do(Nearest(work.model, is_mortal=False), jobs, [0] * len(jobs), bar)
     assert contents(folder / "out") == contents(folder / "single")
+
+
+def total(outcomes):
+    """Returns the sum of `Outcome`s."""
+    return reduce(Outcome.plus, outcomes, Outcome())
 
 
 def contents(folder):

@@ -12,7 +12,7 @@ from comparison import find_hr
 from data import find_training_pairs
 from datasets.div2k import find_pairs
 from errors import UserError
-from evaluation import METRICS, Protocol, folder_samples, load_models, measure
+from evaluation import METRICS, Protocol, folder_samples, load_model, measure
 from pretrained import path_of
 from tests.conftest import assert_one_line_error, save_photo
 from tests.reported_data import picture, reduced, save_appledouble, save_pairs
@@ -23,7 +23,7 @@ TOLERANCE = 2e-3  # dB: the figures are those of the model before it was stored 
 @pytest.fixture(scope="module")
 def network():
     """The shipped model for scale 4."""
-    return next(iter(load_models([path_of("wdsr-b-8-x4")], False, None)))
+    return load_model(path_of("wdsr-b-8-x4"))
 
 
 def psnr(network, hr_folder, lr_folder=None):

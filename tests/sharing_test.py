@@ -8,15 +8,14 @@ import pytest
 from tqdm import tqdm
 
 import demo
+import sharing
 import weights
 from errors import UserError
 from model import edsr
-from super_resolution import devices
-from super_resolution.devices import run_on_devices
+from sharing import run_on_devices
 from super_resolution.jobs import share
-from super_resolution.work import Outcome
 from tests.conftest import make_photo, save_photo
-from tests.nearest import assert_all_done_as_by_one_process, contents, nearest_jobs, nothing, shares_of
+from tests.nearest import assert_all_done_as_by_one_process, contents, nearest_jobs, nothing, shares_of, total
 from tests.processes import Started
 
 
@@ -35,20 +34,23 @@ def test_sharing_that_has_no_meaning_is_refused(capsys, argv, parts):
 @pytest.mark.slow
 def test_devices_do_every_image_once_and_as_one_process_does(tmp_path):
     shares = shares_of(tmp_path)
+    outcomes = []
     with tqdm(total=1, file=io.StringIO()) as bar:
-        outcome = run_on_devices(["0", "1"], nothing, shares, bar)
+        run_on_devices(["0", "1"], nothing, shares, bar, outcomes.append)
         assert bar.n == pytest.approx(sum(sum(sizes) for (_, _, sizes), in shares))
-    assert (outcome.num_done, outcome.num_failed) == (12, 0)
+    assert total(outcomes)[:2] == (12, 0)
     assert_all_done_as_by_one_process(tmp_path)
 
 
 def test_a_killed_process_is_named_and_the_others_finish(tmp_path, capsys):
     shares = shares_of(tmp_path, words="die 13")
     (_, killed, _), = next(part for part in shares if any(job.name == "5.png" for job in part[0][1]))
+    outcomes = []
     with tqdm(total=1, file=io.StringIO()) as bar:
-        outcome = run_on_devices(["0", "1"], nothing, shares, bar)
+        run_on_devices(["0", "1"], nothing, shares, bar, outcomes.append)
     device = [part[0][1] for part in shares].index(killed)
     assert f"failed: device {device}: its process was ended by SIGKILL, and " in capsys.readouterr().err
+    outcome = total(outcomes)
     assert outcome.num_done + outcome.num_failed == 12
     assert 1 <= outcome.num_failed <= len(killed)
     names = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
@@ -58,7 +60,7 @@ def test_a_killed_process_is_named_and_the_others_finish(tmp_path, capsys):
 @pytest.mark.slow
 def test_an_error_that_concerns_all_images_ends_all_processes(tmp_path):
     with tqdm(disable=True) as bar, pytest.raises(UserError, match="model: cannot be loaded"):
-        run_on_devices(["0", "1"], nothing, shares_of(tmp_path, words="broken"), bar)
+        run_on_devices(["0", "1"], nothing, shares_of(tmp_path, words="broken"), bar, None)
     assert not (tmp_path / "out").exists()
 
 
@@ -84,11 +86,10 @@ def test_devices_within_a_part_take_shares_of_it(run_main, tmp_path, monkeypatch
     """A part's devices divide it, and together do just what the part alone does."""
     given = []
 
-    def run_here(devices, prepare, shares, bar):
+    def run_here(devices, prepare, shares, bar, take):
         given.append([[job.name for _, jobs, _ in share for job in jobs] for share in shares])
-        return Outcome()
 
-    monkeypatch.setattr(devices, "run_on_devices", run_here)
+    monkeypatch.setattr(sharing, "run_on_devices", run_here)
     _, jobs, _ = nearest_jobs(tmp_path, count=40)
     for part in ("1/2", "2/2"):
         run_main(demo, "-i", tmp_path / "in", "-o", tmp_path / "out", "--devices", "0,1", "--part", part)
@@ -102,12 +103,12 @@ import sys
 from pathlib import Path
 from tqdm import tqdm
 from command_line import run
-from super_resolution.devices import run_on_devices
+from sharing import run_on_devices
 from tests.nearest import nothing, shares_of
 
 def main(_):
     with tqdm(disable=True) as bar:
-        run_on_devices(["0", "1"], nothing, shares_of(Path(sys.argv[1]), "wait 1"), bar)
+        run_on_devices(["0", "1"], nothing, shares_of(Path(sys.argv[1]), "wait 1"), bar, len)
 
 if __name__ == "__main__":
     sys.exit(run(main, None))

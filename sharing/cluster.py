@@ -1,4 +1,4 @@
-"""Super-resolving images on a Ray cluster: its actors have the model loaded, and get a few images at a time.
+"""Sharing work among the workers of a Ray cluster: its actors keep what they have loaded, and get a few jobs at a time.
 
 All machines see the files at the same paths, and have the suite at the same place, or installed.
 """
@@ -13,18 +13,18 @@ from functools import partial
 from itertools import chain
 
 from errors import UserError, printable
-from super_resolution.work import DistantBar, Outcome, do, show
+from sharing.messages import DistantBar, show
 
-TASK_IMAGES, TASK_MEGAPIXELS = 8, 8  # of a task: enough that reading and writing overlap with the network's work
+TASK_JOBS, TASK_SIZE = 8, 8  # of a task: enough images that reading and writing overlap with the network's work
 TASKS_AHEAD = 2  # of each actor: the one it does and the next; all others wait here, whatever their number
-TRIES = 5  # of a task, then of each of its images: an image may be what ends its actor, by the memory that it takes
+TRIES = 5  # of a task, then of each of its jobs: an image may be what ends its actor, by the memory that it takes
 RESTARTS = 100  # of an actor: more than chance brings, so that what ends each at its start ends the run at last
 LASTING = {"max_restarts": RESTARTS, "max_task_retries": -1}
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
-def run_on_cluster(address, prepare, works, bar):
-    """Super-resolves images on the cluster; returns the `Outcome` of all.
+def run_on_cluster(address, prepare, shares_for, bar, take):
+    """Does jobs on the cluster.
 
     What an actor had not finished when it was lost is done again. There is an actor for each GPU of the cluster, or
     where it has none, for each CPU.
@@ -32,20 +32,25 @@ def run_on_cluster(address, prepare, works, bar):
     Args:
         address: of the cluster; empty: RAY_ADDRESS, the one of this machine, or a new one that ends with this process.
         prepare: function that makes the backend ready in an actor; it is known there by its module and name.
-        works: list of (`Work`, jobs, their megapixels).
-        bar: `tqdm` bar over megapixels.
+        shares_for: function from the number of actors that the cluster has room for to a list of (work, jobs, sizes).
+        bar: `tqdm` bar over the sizes.
+        take: function that takes the outcome of each task.
 
     Raises:
-        UserError or OSError: of the cluster, or of an actor, which concerns all images.
+        UserError or OSError: of the cluster, or of an actor, which concerns all jobs.
     """
     ray = _ray()
     _connect(ray, address)
     try:
-        todo = chain.from_iterable(tasks(work, jobs, sizes) for work, jobs, sizes in works)
-        actors = _start_actors(ray, prepare, sum(len(jobs) for _, jobs, _ in works))
+        resources = ray.cluster_resources()
+        kind = "num_gpus" if resources.get("GPU") else "num_cpus"
+        room = max(1, int(resources.get("GPU") or resources.get("CPU", 1)))
+        shares = shares_for(room)
+        actors = _start_actors(ray, prepare, kind, max(1, min(room, sum(len(jobs) for _, jobs, _ in shares))))
         attempts = ray.remote(num_cpus=0, **LASTING)(Attempts).remote()
         bar.write(f"ray: {len(actors)} workers", file=sys.stdout)
-        return Dispatch(ray, actors, partial(_note, attempts), bar).run(todo)
+        todo = chain.from_iterable(tasks(*share) for share in shares)
+        Dispatch(ray, actors, partial(_note, attempts), bar, take).run(todo)
     finally:
         ray.shutdown()
 
@@ -71,15 +76,12 @@ def _connect(ray, address):
         signal.signal(signal.SIGTERM, handler)  # Ray has put its own, which changes the exit code
 
 
-def _start_actors(ray, prepare, most):
-    resources = ray.cluster_resources()
-    kind = "num_gpus" if resources.get("GPU") else "num_cpus"
-    count = int(resources.get("GPU") or resources.get("CPU", 1))
+def _start_actors(ray, prepare, kind, count):
     environment = {name: os.environ[name] for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL") if name in os.environ}
     if kind == "num_cpus":
         environment |= dict.fromkeys(THREADS, "1")  # each has one CPU
-    actor = ray.remote(**{"num_cpus": 0, kind: 1}, **LASTING)(Enlarger)
-    return [actor.remote(os.getcwd(), environment, prepare) for _ in range(max(1, min(count, most)))]
+    actor = ray.remote(**{"num_cpus": 0, kind: 1}, **LASTING)(Worker)
+    return [actor.remote(os.getcwd(), environment, prepare) for _ in range(count)]
 
 
 def _note(attempts, change, names):
@@ -90,10 +92,10 @@ def _note(attempts, change, names):
 
 
 def tasks(work, jobs, sizes):
-    """Yields the jobs in tasks: (`Work`, jobs, sizes)."""
+    """Yields the jobs in tasks: (work, jobs, sizes)."""
     chunk, total = [], 0
     for job, size in zip(jobs, sizes, strict=True):
-        if chunk and (len(chunk) == TASK_IMAGES or total + size > TASK_MEGAPIXELS):
+        if chunk and (len(chunk) == TASK_JOBS or total + size > TASK_SIZE):
             yield work, *zip(*chunk, strict=True)
             chunk, total = [], 0
         chunk.append((job, size))
@@ -109,13 +111,13 @@ class Attempts:
         self._counts = Counter()
 
     def note(self, change, names):
-        """Returns how often `names`, a task or an image of it, was begun and not done."""
+        """Returns how often `names`, a task or a job of it, was begun and not done."""
         self._counts[names] += change
         return self._counts[names]
 
 
-class Enlarger:
-    """An actor: super-resolves images, with each model loaded once.
+class Worker:
+    """An actor: does tasks, and keeps what it has loaded for the next one.
 
     Args:
         folder: working directory, from which paths are seen.
@@ -125,51 +127,44 @@ class Enlarger:
 
     def __init__(self, folder, environment, prepare):
         self._set_up, self._is_ready = partial(_set_up, folder, environment, prepare), False
-        self._models = {}
+        self._work = self._loaded = None
 
-    def enlarge(self, note, number, work, jobs, sizes):
+    def do(self, note, number, work, jobs, sizes):
         """Does a task.
 
         Args:
             note: `Attempts.note` as a function here.
             number: of the task.
-            work, jobs, sizes: as for `do`.
+            work, jobs, sizes: see `sharing`.
 
         Returns:
-            An `Outcome` and what is to be shown of it, or None and the error that concerns all images.
+            A list of outcomes and of what is to be shown of it, or None and the error that concerns all jobs.
         """
         messages = []
         try:
-            super_resolve = self._load(work)
+            if not self._is_ready:
+                self._set_up()
+                self._is_ready = True
+            if work != self._work:
+                self._loaded = work.load(self._loaded)
+                self._work = work
             bar = DistantBar(messages.append)
             if note(1, (number,)) <= TRIES:
-                return do(work, super_resolve, jobs, sizes, bar), messages
-            outcome = Outcome()
-            for job, size in zip(jobs, sizes, strict=True):
-                outcome = outcome.plus(self._enlarge_alone(
-                    partial(note, names=(number, job.name)), work, super_resolve, job, size, bar))
-            return outcome, messages
+                return [work.do(self._loaded, jobs, sizes, bar)], messages
+            return [self._do_alone(partial(note, names=(number, work.label(job))), work, job, size, bar)
+                    for job, size in zip(jobs, sizes, strict=True)], messages
         except (UserError, OSError) as error:
             return None, error
 
-    def _load(self, work):
-        if not self._is_ready:
-            self._set_up()
-            self._is_ready = True
-        if work.model not in self._models:
-            self._models[work.model] = work.load()
-        return self._models[work.model]
-
-    @staticmethod
-    def _enlarge_alone(note, work, super_resolve, job, size, bar):
-        """Does an image of a task that has ended its actors, unless it is the one that does so."""
+    def _do_alone(self, note, work, job, size, bar):
+        """Does a job of a task that has ended its actors, unless it is the one that does so; returns its outcome."""
         if note(1) <= TRIES:
-            outcome = do(work, super_resolve, (job,), (size,), bar)
+            outcome = work.do(self._loaded, (job,), (size,), bar)
             note(-1)
             return outcome
-        bar.write(f"failed: {printable(job.source)}: its worker was lost {TRIES} times", file=sys.stderr)
+        bar.write(f"failed: {printable(work.label(job))}: its worker was lost {TRIES} times", file=sys.stderr)
         bar.update(size)
-        return Outcome(num_failed=1)
+        return work.lost([job])[1]
 
 
 def _set_up(folder, environment, prepare):
@@ -183,37 +178,36 @@ def _set_up(folder, environment, prepare):
 
 
 class Dispatch:
-    """Hands out tasks, no more than the actors can take, and collects what becomes of them."""
+    """Hands out tasks, no more than the actors can take, and hands on what becomes of them."""
 
-    def __init__(self, ray, actors, note, bar):
-        self._ray, self._note, self._bar = ray, note, bar
+    def __init__(self, ray, actors, note, bar, take):
+        self._ray, self._note, self._bar, self._take = ray, note, bar, take
         self._load = Counter(dict.fromkeys(actors, 0))  # tasks of each actor
         self._pending = {}  # from the reference of a task to its actor
-        self._total = Outcome()
 
     def run(self, tasks):
-        """Does the tasks and returns the `Outcome` of all."""
+        """Does the tasks."""
         for number, task in enumerate(tasks):
             while min(self._load.values()) >= TASKS_AHEAD:
                 self._collect()
             actor = min(self._load, key=self._load.get)
             self._load[actor] += 1
-            self._pending[actor.enlarge.remote(self._note, number, *task)] = actor
+            self._pending[actor.do.remote(self._note, number, *task)] = actor
         while self._pending:
             self._collect()
-        return self._total
 
     def _collect(self):
-        """Waits for a task and adds up what became of it."""
+        """Waits for a task, shows what it tells and hands on its outcomes."""
         (reference,), _ = self._ray.wait(list(self._pending), num_returns=1)
         self._load[self._pending.pop(reference)] -= 1
         try:
-            outcome, messages = self._ray.get(reference)
+            outcomes, messages = self._ray.get(reference)
         except self._ray.exceptions.RayActorError as error:
             raise UserError(f"a worker of the cluster was lost for good, after {RESTARTS} restarts: "
                             f"{' '.join(str(error).split())}") from error
-        if outcome is None:
+        if outcomes is None:
             raise messages
         for message in messages:
             show(message, self._bar)
-        self._total = self._total.plus(outcome)
+        for outcome in outcomes:
+            self._take(outcome)

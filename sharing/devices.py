@@ -1,4 +1,4 @@
-"""Super-resolving images on several devices of a machine: one process for each, since a process sees one device.
+"""Sharing work among the devices of a machine: one process for each, since a process sees one device.
 
 What the processes have to say goes to the one that started them, which shows it.
 """
@@ -13,23 +13,23 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
 from errors import UserError
-from super_resolution.existing import fitting
-from super_resolution.work import DistantBar, Outcome, do, show
+from sharing.messages import DistantBar, show
 
 STOP_SECONDS = 30  # which a process that is to stop has to finish its tile and to remove what is half written
 
 
-def run_on_devices(devices, prepare, shares, bar):
-    """Super-resolves the images of each share on its device; returns the `Outcome` of all.
+def run_on_devices(devices, prepare, shares, bar, take):
+    """Does the jobs of each share on its device.
 
-    A process that ends before its share is done is reported, and the other ones go on. An error that concerns all
-    images, such as a model that cannot be loaded, ends them all.
+    A process that ends before its share is done is reported, and the other ones go on. An error that concerns all jobs,
+    such as a model that cannot be loaded, ends them all.
 
     Args:
         devices: list of what CUDA_VISIBLE_DEVICES is to be for each process; on a machine without a GPU any names.
         prepare: function that makes the backend ready in a process; it is known there by its module and name.
-        shares: of each device a list of (`Work`, jobs, their megapixels).
-        bar: `tqdm` bar over megapixels.
+        shares: of each device a list of (work, jobs, sizes).
+        bar: `tqdm` bar over the sizes.
+        take: function that takes the outcome of each entry of a share.
 
     Raises:
         UserError or OSError: of a process.
@@ -37,20 +37,21 @@ def run_on_devices(devices, prepare, shares, bar):
     running = {}
     try:
         for device, share in zip(devices, shares, strict=True):
-            if any(jobs for _, jobs, _ in share):
+            share = [entry for entry in share if entry[1]]
+            if share:
                 process, connection = _start(device, prepare, share)
                 running[connection] = _Running(device, process, share)
-        return _listen(running, bar)
+        _listen(running, bar, take)
     finally:
         _stop([one.process for one in running.values()])
 
 
 class _Running:
-    """A process, its device and its share; `outcome` is known when it is done."""
+    """A process, its device, its share, and how many entries of that are done."""
 
     def __init__(self, device, process, share):
         self.device, self.process, self.share = device, process, share
-        self.outcome = None
+        self.num_done = 0
 
 
 def _start(device, prepare, share):
@@ -78,9 +79,9 @@ def _signals_kept_here():
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
-def _listen(running, bar):
-    """Shows what the processes tell until all have ended; returns the `Outcome` of all."""
-    total, open_ones = Outcome(), dict(running)
+def _listen(running, bar, take):
+    """Shows what the processes tell, and hands on their outcomes, until all have ended."""
+    open_ones = dict(running)
     while open_ones:
         for connection in wait(list(open_ones)):
             one = open_ones[connection]
@@ -89,29 +90,30 @@ def _listen(running, bar):
             except EOFError:
                 del open_ones[connection]
                 one.process.join()
-                total = total.plus(one.outcome or _lost(one, bar))
+                if one.num_done < len(one.share):
+                    _report_lost(one, bar, take)
                 continue
             if kind == "error":
                 raise content[0]
-            if kind == "done":
-                one.outcome = content[0]
+            if kind == "outcome":
+                one.num_done += 1
+                take(content[0])
             else:
                 show((kind, *content), bar)
-    return total
 
 
-def _lost(one, bar):
-    """Reports a process that has ended before its share was done; returns the `Outcome` of what its files show."""
+def _report_lost(one, bar, take):
+    """Reports a process that has ended before its share was done."""
     num_jobs = sum(len(jobs) for _, jobs, _ in one.share)
-    num_done = 0
-    for work, jobs, _ in one.share:
-        settings = work.settings()
-        num_done += sum(fitting([job], settings) for job in jobs)
+    num_lost = 0
+    for work, jobs, _ in one.share[one.num_done:]:
+        number, outcome = work.lost(jobs)
+        num_lost += number
+        take(outcome)
     code = one.process.exitcode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with the exit code {code}"
-    bar.write(f"failed: device {one.device}: its process {how}, and {num_jobs - num_done} of its {num_jobs} images are "
+    bar.write(f"failed: device {one.device}: its process {how}, and {num_lost} of its {num_jobs} {work.JOBS} are "
               "not done", file=sys.stderr)
-    return Outcome(num_done, num_jobs - num_done)
 
 
 def _stop(processes):
@@ -140,14 +142,11 @@ def _do_share(device, prepare, share, connection):
     """Does a share and tells of it on the connection."""
     try:
         prepare()
-        bar, total = DistantBar(connection.send), Outcome()
+        bar, loaded = DistantBar(connection.send), None
         for work, jobs, sizes in share:
-            if jobs:
-                super_resolve = work.load()
-                bar.write(f"device {device}: {super_resolve.name}: x{super_resolve.scale}, {len(jobs)} images",
-                          file=sys.stdout)
-                total = total.plus(do(work, super_resolve, jobs, sizes, bar))
-        connection.send(("done", total))
+            loaded = work.load(loaded)
+            bar.write(f"device {device}: {work.title(loaded, jobs)}", file=sys.stdout)
+            connection.send(("outcome", work.do(loaded, jobs, sizes, bar)))
     except (UserError, OSError) as error:
         with suppress(OSError):  # the process that listens may be gone
             connection.send(("error", error))
