@@ -16,6 +16,7 @@ GENERATORS = ("edsr-gen", "sr-resnet")  # networks that end in tanh, as generato
 NETWORK_SCALES = {"sr-resnet": (4,)}  # of the networks that are not for every scale
 TRAINING_PRECISIONS = ("float32", "bfloat16", "float16")
 INFERENCE_PRECISIONS = ("float32", "bfloat16", "float16")
+ENGINES = ("auto", "keras", "openvino")  # what computes a network for images
 FOREIGN_SUFFIXES = (".safetensors", ".pt", ".pth", ".h5", ".hdf5")  # PyTorch's weights, and Keras files
 MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
 METRICS_ON_REQUEST = ("ssim", "vgg54", "lpips", "dists")  # by an option of their name; all others always

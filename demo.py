@@ -21,6 +21,7 @@ from pathlib import Path
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS, MODEL_SCALES
 from command_line import (
     add_device_options,
+    add_engine_option,
     add_sharing_options,
     check_sharing,
     number,
@@ -67,6 +68,7 @@ def parser():
     p.add_argument("--self-ensemble", action="store_true",
                    help="mean over 8 flips and rotations: better, and 8 times the work")
     p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the computation")
+    add_engine_option(p)
     p.add_argument("--tile-size", type=number(int, 8), metavar="N", help="size of the tiles in input pixels")
 
     look = p.add_argument_group("to look at")
@@ -177,7 +179,7 @@ def _by_work(args, jobs):
         for job in jobs:
             groups.setdefault(default_model(args.scale, job.source), []).append(job)
     return {Work(path, args.scale, args.tile_size, args.precision, args.self_ensemble, args.outscale, args.strip,
-                 args.skip_existing, args.overwrite, args.debug): group for path, group in groups.items()}
+                 args.skip_existing, args.overwrite, args.debug, args.engine): group for path, group in groups.items()}
 
 
 def _run(args, folder, groups):
@@ -243,6 +245,7 @@ def _run_model(args, work, jobs, sizes, figures, page, bar):
     super_resolve = work.load()
     factor, settings = args.outscale or super_resolve.scale, work.settings()
     print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else "")
+          + (", computed by OpenVINO" if super_resolve.engine == "openvino" else "")
           + ("" if args.model else f", {len(jobs)} {_kind(jobs)}"))
     todo, kept, refused, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
     _tell_sorted(again, refused)

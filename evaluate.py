@@ -39,6 +39,7 @@ from command_line import (
     PAIRING_ADVICE,
     add_dataset_options,
     add_device_options,
+    add_engine_option,
     add_sharing_options,
     add_vgg_weights,
     add_white_level,
@@ -75,6 +76,7 @@ def parser():
     p.add_argument("--save-images", type=Path, metavar="DIR", help="folder to write the outputs to, as IMAGE_MODEL.png")
     p.add_argument("--self-ensemble", action="store_true", help="mean over 8 flips and rotations, 8 times the work")
     p.add_argument("--precision", choices=INFERENCE_PRECISIONS, default="float32", help="of the models' computation")
+    add_engine_option(p)
     p.add_argument("--bicubic", action="store_true", help="add bicubic interpolation to the table")
 
     images = p.add_argument_group("images")
@@ -163,7 +165,8 @@ def main(args):
     print(f"protocol: {plan.protocol}{', self-ensemble' if args.self_ensemble else ''}"
           f"{f', {args.precision}' if args.precision != 'float32' else ''}")
     failures = Failures(args.debug)
-    models = [Model(path, number, plan, args.scale, args.self_ensemble, args.precision, args.complexity)
+    engine = _engine(args)
+    models = [Model(path, number, plan, args.scale, args.self_ensemble, args.precision, engine, args.complexity)
               for path in paths or [args.sr_images] for number in range(plan.num_sets)]
     collected = Collected(failures, lambda result: tqdm.write(report.line(result)))
     if args.devices or args.ray is not None:
@@ -223,6 +226,18 @@ def _plan(args):
         return plan._replace(sets=image_sets(args.images, args.sets, args.lr_images, args.pair_by == "order"))
     downgrade = args.downgrade, args.downgrade_strength, args.downgrade_order, 0  # the seed of whatever is random
     return plan._replace(dataset=DataSet(args.dataset, downgrade, args.validation_images))
+
+
+def _engine(args):
+    """Returns what computes the networks; the workers of a cluster choose it by themselves."""
+    if args.ray is not None:
+        return args.engine
+    from super_resolution.engines import choose_engine
+
+    engine = choose_engine(args.engine, args.precision)
+    if engine == "openvino":
+        print("networks are computed by OpenVINO")
+    return engine
 
 
 def _evaluate_here(args, models, take, failures):

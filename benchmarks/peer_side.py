@@ -62,7 +62,7 @@ def ours_step(case):
     return lambda: network.train_on_batch(lr, hr), facts
 
 
-def ours_image(case):
+def ours_image(case, engine="keras"):
     """An image as `demo.py` enlarges it, without reading and writing files."""
     import keras
 
@@ -75,7 +75,7 @@ def ours_image(case):
                             **({"res_block_expansion": {"wdsr-a": 4, "wdsr-b": 6}[case["network"]]}
                                if case["network"] != "edsr" else {}))
     facts = {"flop": 2 * _multiply_adds(network, *IMAGE), "library": f"keras {keras.__version__}"}
-    super_resolve = SuperResolver(network if case["precision"] == "float32" else mixed_bfloat16(network))
+    super_resolve = SuperResolver(network if case["precision"] == "float32" else mixed_bfloat16(network), engine=engine)
     lr = _images(*IMAGE, 3).astype("uint8")
     return lambda: super_resolve.enlarge(lr), facts
 
@@ -197,6 +197,7 @@ SIDES = {
     ("torch.compile", "step"): lambda case: torch_step(case, compile_it=True),
     ("torch.compile", "image"): lambda case: torch_image(case, compile_it=True),
     ("openvino", "image"): openvino_image,
+    ("ours, OpenVINO", "image"): lambda case: ours_image(case, engine="openvino"),
 }
 
 if __name__ == "__main__":

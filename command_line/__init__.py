@@ -16,6 +16,7 @@ from command_line.groups import (
     VALIDATION_ADVICE,
     add_dataset_options,
     add_device_options,
+    add_engine_option,
     add_keeping_options,
     add_log_options,
     add_precision_option,
@@ -56,7 +57,7 @@ from command_line.sharing import add_sharing_options, check_sharing
 __all__ = [
     "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS",
     "VALIDATION_ADVICE", "Formatter", "Parser", "add_dataset_options", "add_device_options",
-    "add_distribution_options", "add_keeping_options", "add_log_options", "add_precision_option",
+    "add_distribution_options", "add_engine_option", "add_keeping_options", "add_log_options", "add_precision_option",
     "add_run_options", "add_sharing_options", "add_training_data_options", "add_vgg_weights", "add_white_level",
     "args_lines", "auto_resume", "check_distribution", "check_scale", "check_sharing", "choose_tf32",
     "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from choices import DEGRADATIONS, DOWNGRADES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
+from choices import DEGRADATIONS, DOWNGRADES, ENGINES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from command_line.parsing import LARGEST_SEED, folder_part, id_range, number
 
 # What to do in a training without a folder of validation images.
@@ -97,6 +97,14 @@ def add_white_level(parser, what):
     parser.add_argument("--white-level", type=number(int, 1, 65535), metavar="N",
                         help=f"{what}: value of white in image files of 16 bits, such as 1023, 4095 or 16383 where "
                              "they hold 10, 12 or 14 bits; by default 65535")
+
+
+def add_engine_option(parser):
+    """Adds `--engine`."""
+    parser.add_argument("--engine", choices=ENGINES, default="auto",
+                        help="what computes the network: keras, its backend, or openvino, which is faster on CPUs, in "
+                             "float32; auto is openvino where that is installed (requirements/openvino.txt) and there "
+                             "is no GPU")
 
 
 def add_device_options(parser):

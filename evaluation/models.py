@@ -38,7 +38,7 @@ def find_models(folder):
     return paths
 
 
-def load_model(path, last=None, self_ensemble=False, precision="float32"):
+def load_model(path, last=None, self_ensemble=False, precision="float32", engine="keras"):
     """Returns a `SuperResolver` for a model, named after its path.
 
     Args:
@@ -46,18 +46,20 @@ def load_model(path, last=None, self_ensemble=False, precision="float32"):
         last: what this function returned for another model, with the same options, and is no longer needed: where that
             has the same network it takes over the weights, so that nothing is compiled anew and memory does not grow.
         self_ensemble: as for `SuperResolver`.
-        precision: of the computation, as for `super_resolution.load`.
+        precision, engine: of the computation, as for `super_resolution.load`.
     """
     # Keras is imported here, since models are looked for before a script prepares its backend.
     import weights
     from super_resolution import SuperResolver
+    from super_resolution.engines import choose_engine
     from super_resolution.precision import POLICIES, mixed
 
+    engine = choose_engine(engine, precision)
     model = weights.load(path)
     if last is None or not last.take_over(model):
         if precision in POLICIES:
             return SuperResolver(mixed(model, POLICIES[precision]), self_ensemble=self_ensemble, name=str(path),
                                  exact=model)
-        return SuperResolver(model, self_ensemble=self_ensemble, name=str(path))
+        return SuperResolver(model, self_ensemble=self_ensemble, name=str(path), engine=engine)
     last.name = str(path)
     return last

@@ -54,7 +54,7 @@ class Model(NamedTuple):
         set_number: of the set in the plan.
         plan: `Plan`.
         scale: that the model must have, or None.
-        self_ensemble, precision: as `load_model` takes them.
+        self_ensemble, precision, engine: as `load_model` takes them.
         costs_at: size of an output, (width, height), at which its complexity is counted, or None.
     """
 
@@ -64,6 +64,7 @@ class Model(NamedTuple):
     scale: int | None = None
     self_ensemble: bool = False
     precision: str = "float32"
+    engine: str = "keras"
     costs_at: tuple | None = None
 
     JOBS = "parts of models"
@@ -147,7 +148,7 @@ class Evaluator:
         if self._plan.sr_images:
             return Existing(model.path, model.scale)
         if model.path != self._path:
-            self._enlarge = load_model(model.path, self._enlarge, model.self_ensemble, model.precision)
+            self._enlarge = load_model(model.path, self._enlarge, model.self_ensemble, model.precision, model.engine)
             self._path = model.path
         if model.scale not in (None, self._enlarge.scale):
             raise UserError(f"{model.path}: is a model for scale {self._enlarge.scale}, not for --scale {model.scale}")

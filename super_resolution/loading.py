@@ -7,6 +7,7 @@ import weights
 from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
 from errors import UserError
 from imaging.formats import format_by_suffix
+from super_resolution.engines import choose_engine
 from super_resolution.precision import POLICIES, mixed
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
@@ -15,7 +16,7 @@ from weights.hub import HUB, fetch
 DEFAULT_SCALE = 4
 
 
-def load(model=None, scale=None, *, tile_size=None, precision="float32", self_ensemble=False):
+def load(model=None, scale=None, *, tile_size=None, precision="float32", self_ensemble=False, engine="auto"):
     """Loads a model once, to enlarge any number of images: `load().enlarge(image)`.
 
     Args:
@@ -26,6 +27,7 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
         precision: 'float32'; or 'bfloat16' or 'float16': faster on CPUs and GPUs that compute with it, and less exact.
             What these cannot hold is computed again in float32.
         self_ensemble: take the mean over 8 flips and rotations: better, and 8 times the work.
+        engine: 'keras', or 'openvino', which is faster on CPUs; 'auto': OpenVINO where it is installed and can be used.
 
     Returns:
         `SuperResolver`.
@@ -35,11 +37,13 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
     """
     if precision not in INFERENCE_PRECISIONS:
         raise UserError(f"precision {precision} is not supported: choose {' or '.join(INFERENCE_PRECISIONS)}")
+    engine = choose_engine(engine, precision)
     path = model_path(model, scale)
     network, exact = weights.load(path), None
     if precision in POLICIES:
         network, exact = mixed(network, POLICIES[precision]), network
-    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem, exact)
+    super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem, exact,
+                                   engine=engine)
     if scale not in (None, super_resolve.scale):
         raise UserError(f"{path}: is a model for scale {super_resolve.scale}, not {scale}")
     return super_resolve

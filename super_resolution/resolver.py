@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from errors import UserError
-from super_resolution.forward import cut_network, on_gpu, whole_network
+from super_resolution.engines import compiler, on_gpu
+from super_resolution.forward import cut_network, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
 from super_resolution.reach import grid, split_tail
 from super_resolution.tiles import (
@@ -34,8 +35,8 @@ class SuperResolver:
 
     Tiles are windows that slide inside the image and overlap by the halo, the reach of the network, so that what is
     taken from each is what the whole image would give, or nearly so where that reach is far (see `tiles.NEAR`).
-    TensorFlow compiles the network once. JAX compiles it for each size of its input, and therefore always works in
-    tiles; images smaller than a tile are compiled once for each size.
+    TensorFlow and OpenVINO compile the network once. JAX compiles it for each size of its input, and therefore always
+    works in tiles; images smaller than a tile are compiled once for each size.
     A network with layers whose reach is not known gets whole images.
     On a GPU several tiles of a size are done at once, and the next ones are sent while these are computed.
 
@@ -52,12 +53,14 @@ class SuperResolver:
         exact: the float32 network, where `model` is the same one in 16 bits. Tiles of which that makes values that are
             no finite numbers are computed with it.
         is_gpu: whether to work as on a GPU; None: where there is one.
+        engine: what `engines.choose_engine` returned: 'keras' or 'openvino'.
     """
 
-    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False, name=None, exact=None, is_gpu=None):
+    def __init__(self, model, tile_size=None, memory=None, self_ensemble=False, name=None, exact=None, is_gpu=None,
+                 engine="keras"):
         self.model, self.self_ensemble, self.name = model, self_ensemble, name or model.name
         self.exact, self._exact_forward = exact, None
-        self.is_gpu = on_gpu() if is_gpu is None else is_gpu
+        self.is_gpu, self.engine = on_gpu() if is_gpu is None else is_gpu, engine
         self.memory, self.num_at_once, self._has_stages = memory, 1, False
         self.scale = model_scale(model)
         self.halo, self.tile_size, self.grid = 0, tile_size, grid(model)
@@ -81,9 +84,9 @@ class SuperResolver:
         """Takes the weights of `model` if it is the same network, so that nothing is compiled anew.
 
         Returns:
-            Whether it is the same network.
+            Whether it is the same network, and computed by Keras: OpenVINO compiles the weights as well.
         """
-        if model.get_config() != (self.exact or self.model).get_config():
+        if self.engine != "keras" or model.get_config() != (self.exact or self.model).get_config():
             return False
         for own in filter(None, (self.model, self.exact)):
             own.set_weights(model.get_weights())
@@ -206,8 +209,9 @@ class SuperResolver:
             body, tail = stages
             # Features and output take the other half.
             tail_size = largest_tile(self.memory / 2, tail.pixel_bytes, tail.halo)
-            return cut_network(body.network, tail.network, self.scale, tail_size, tail.halo, self.is_gpu)
-        return whole_network(model)
+            return cut_network(body.network, tail.network, compiler(self.engine), self.scale, tail_size, tail.halo,
+                               self.is_gpu)
+        return whole_network(model, compiler(self.engine))
 
     def _stages(self):
         try:

@@ -12,7 +12,7 @@ class Work(NamedTuple):
 
     Attributes:
         model: path of the model's file.
-        scale, tile_size, precision, self_ensemble: as `super_resolution.load` takes them.
+        scale, tile_size, precision, self_ensemble, engine: as `super_resolution.load` takes them.
         factor: by which outputs are larger than their photos; None: the model's scale.
         strip: write no metadata.
         keep_fitting: keep outputs that fit; else all are made again.
@@ -30,6 +30,7 @@ class Work(NamedTuple):
     keep_fitting: bool = False
     overwrite: bool = False
     debug: bool = False
+    engine: str = "auto"
 
     JOBS = "images"
 
@@ -43,7 +44,7 @@ class Work(NamedTuple):
         from super_resolution.loading import load  # Keras comes with it, whose backend is chosen before that
 
         return load(self.model, self.scale, tile_size=self.tile_size, precision=self.precision,
-                    self_ensemble=self.self_ensemble)
+                    self_ensemble=self.self_ensemble, engine=self.engine)
 
     def do(self, super_resolve, jobs, sizes, bar):
         """Super-resolves images and returns their `Outcome`.
@@ -66,7 +67,8 @@ class Work(NamedTuple):
 
     def title(self, super_resolve, jobs):
         """Returns what is said where a process begins with jobs."""
-        return f"{super_resolve.name}: x{super_resolve.scale}, {len(jobs)} images"
+        engine = ", computed by OpenVINO" if super_resolve.engine == "openvino" else ""
+        return f"{super_resolve.name}: x{super_resolve.scale}, {len(jobs)} images{engine}"
 
     def label(self, job):
         """Returns the path of a job's image."""
