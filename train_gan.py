@@ -120,7 +120,7 @@ def main(args):
     from training.distribution import find_devices
     from training.processes import join
 
-    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)), args.tf32)
+    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)), args.tf32, trains=True)
     import keras
 
     from data import array_list, find_training_pairs

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 
-def prepare_backend(gpu_memory_fraction, connect=lambda: None, tf32=False):
+def prepare_backend(gpu_memory_fraction, connect=lambda: None, tf32=False, trains=False):
     """Makes Keras ready for a script: its defaults, the share of each GPU's memory, and a line that names the devices.
 
     The scripts work NHWC and in float32 whatever a user's keras.json says.
@@ -14,7 +14,10 @@ def prepare_backend(gpu_memory_fraction, connect=lambda: None, tf32=False):
         gpu_memory_fraction: as of `limit_gpu_memory`.
         connect: function that is called before the devices are looked at, as joining other processes must be.
         tf32: as for `choose_tf32`.
+        trains: whether networks are trained.
     """
+    if trains:
+        use_onednn()
     limit_gpu_memory(gpu_memory_fraction)
     import keras
 
@@ -24,6 +27,16 @@ def prepare_backend(gpu_memory_fraction, connect=lambda: None, tf32=False):
     keras.config.set_floatx("float32")
     choose_tf32(tf32)
     report_devices()
+
+
+def use_onednn():
+    """Lets TensorFlow compute with oneDNN on every x86 CPU; call it before TensorFlow is imported.
+
+    By itself it does so on newer CPUs alone. On those with AVX2 a training step takes 0.7 to 0.95 of the time, and
+    images whose features exceed some 600 x 700 pixels take very long, so that it is for training, which validates in
+    tiles.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def limit_gpu_memory(fraction):

@@ -1,3 +1,5 @@
+import os
+
 import keras
 import pytest
 
@@ -25,6 +27,17 @@ def test_a_gpu_that_is_there_and_not_used_is_warned_of(nvidia_smi, capsys, monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # hidden on purpose
     report_devices()
     assert capsys.readouterr().err == ""
+
+
+def test_training_lets_tensorflow_use_onednn_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    prepare_backend(0.8, trains=True)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    prepare_backend(0.8)
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
+    prepare_backend(0.8, trains=True)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 
 
 def is_tf32_allowed():

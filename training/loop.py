@@ -15,6 +15,7 @@ from datasets.arrays import ArrayChanged
 from errors import UserError
 from files import WriteError, is_temporary
 from super_resolution import SuperResolver
+from super_resolution.tiles import default_memory
 from training.checkpoints import Checkpoints
 from training.distribution import Devices
 from training.interrupts import Interrupted, OtherProcessFailed, check
@@ -54,7 +55,7 @@ class Training:
                  iterations_per_epoch, log_steps=100, log_interval=30, devices=None, keeping=None,
                  loss_advice="a lower learning rate may help"):
         self.inference_model = inference_model
-        self.super_resolve = SuperResolver(inference_model)
+        self.super_resolve = SuperResolver(inference_model, memory=default_memory(inference_model))
         self.sequence = sequence
         self.sequences = [sequence]
         self.schedule = schedule
