@@ -48,6 +48,9 @@ def _peak_mib():
 
 def ours_step(case):
     """A training step as `train.py` does it; how many floating-point operations it takes, and the library."""
+    from command_line.devices import use_onednn
+
+    use_onednn()
     import keras
 
     import train
@@ -88,6 +91,9 @@ def _multiply_adds(network, height, width=None):
 
 def ours_pairs(case):
     """Pairs of patches for training: the stream alone, a constant batch in `fit`, and the stream in `fit`."""
+    from command_line.devices import use_onednn
+
+    use_onednn()
     import keras
 
     from datasets.patches import PatchStream
