@@ -4,6 +4,10 @@ import numpy as np
 
 from errors import UserError
 
+# What `numpy.rot90` does to an image, for each number of quarters, in a tenth of the time for a patch.
+TURNS = (lambda image: image, lambda image: image[:, ::-1].transpose(1, 0, 2), lambda image: image[::-1, ::-1],
+         lambda image: image.transpose(1, 0, 2)[:, ::-1])
+
 
 class PatchStream:
     """An endless stream of batches of paired patches: cropped, flipped and rotated alike.
@@ -51,8 +55,10 @@ class PatchStream:
         return self._samples(number * self.batch_size, self.batch_size)
 
     def _samples(self, first, count):
-        samples = [self._sample(number) for number in range(first, first + count)]
-        lr, hr = (np.stack(images) for images in zip(*samples, strict=True))
+        lr, hr = (np.empty((count, self.patch_size * scale, self.patch_size * scale, 3), np.uint8)
+                  for scale in (1, self.scale))
+        for i in range(count):
+            self._sample(first + i, lr[i], hr[i])
         return lr, hr
 
     def place(self, number):
@@ -64,11 +70,17 @@ class PatchStream:
         flip, quarters = (int(rng.integers(n)) if self.augment else 0 for n in (2, 4))
         return index, y, x, flip, quarters
 
-    def _sample(self, number):
-        """Returns the paired patches of sample `number` of the stream."""
+    def _sample(self, number, lr, hr):
+        """Writes the paired patches of sample `number` of the stream into the arrays `lr` and `hr`."""
         index, y, x, flip, quarters = self.place(number)
-        hr, lr = self.pairs[index].crop(y, x, self.patch_size, self.scale, number)
-        return tuple(np.rot90(image[:, ::-1] if flip else image, quarters) for image in (lr, hr))
+        patches = self.pairs[index].crop(y, x, self.patch_size, self.scale, number)
+        for image, target in zip(patches, (hr, lr), strict=True):
+            turned = TURNS[quarters](image[:, ::-1] if flip else image)
+            if flip or quarters:  # NumPy is slow at copying three bytes at a time in another order
+                for channel in range(3):
+                    target[..., channel] = turned[..., channel]
+            else:
+                target[...] = turned
 
     def _image_index(self, number):
         image_pass, position = divmod(number, len(self.pairs))
