@@ -33,7 +33,7 @@ class Nearest:
     """
 
     def __init__(self, path, is_mortal=True):
-        self.path, self.scale, self.name = path, SCALE, "nearest"
+        self.path, self.scale, self.name, self.engine = path, SCALE, "nearest", "keras"
         self.words = path.read_text().split() if is_mortal else []
         if "broken" in self.words:
             raise UserError(f"{path}: cannot be loaded")
