@@ -27,6 +27,7 @@ from files import write_text
 HERE = Path(__file__).parent
 STEPS = ("edsr", 16), ("wdsr-a", 16), ("wdsr-b", 32)
 IMAGES = ("edsr", 16), ("wdsr-b", 32), ("wdsr-b", 8)
+PLACES = "exported", "folder"  # of this machine
 SIDES = {"step": ("ours", "torch", "torch.compile"),
          "image": ("ours", "ours, OpenVINO", "torch", "torch.compile", "openvino"),
          "pairs": ("ours",), "peak": ("ours",)}
@@ -71,7 +72,8 @@ def measure(case, pythons, rounds):
     for _ in range(rounds):
         for side in sides.values():
             side.call()
-    return {"case": case, "sides": {name: {**side.facts, "samples": side.samples, "peak_mib": side.end(),
+    shown = {key: value for key, value in case.items() if key not in PLACES}
+    return {"case": shown, "sides": {name: {**side.facts, "samples": side.samples, "peak_mib": side.end(),
                                            "median": statistics.median(side.samples)} for name, side in sides.items()}}
 
 
