@@ -17,7 +17,8 @@ PARALLEL = -n auto --dist loadfile
 BACKEND_TESTS = $(addprefix --ignore=tests/, \
 	archives_test.py colours_test.py command_line_test.py comparison_browser_test.py \
 	comparison_enlarging_test.py comparison_page_test.py conversion_test.py data_test.py degradations_test.py degrading_test.py \
-	demo_inputs_test.py evaluate_sets_test.py files_test.py images_test.py install_test.py layout_test.py marks_test.py \
+	demo_inputs_test.py engines_test.py evaluate_sets_test.py evaluate_sharing_test.py files_test.py \
+	images_test.py install_test.py layout_test.py marks_test.py \
 	metadata_test.py pairing_test.py photos_test.py readme_test.py reported_data_test.py \
 	reported_photos_test.py resize_test.py shipped_test.py side_information_test.py sources_test.py \
 	weights_checkpoint_test.py weights_hostile_test.py weights_names_test.py \
