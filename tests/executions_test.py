@@ -101,10 +101,10 @@ def test_fewer_steps_are_done_in_one_go_where_a_signal_would_wait_long(train_her
 def test_a_batch_that_cannot_be_loaded_in_the_middle_loses_no_step(train_here, one_by_one, run_main, monkeypatch):
     genuine = PatchStream._sample
 
-    def sample(stream, number):
+    def sample(stream, number, *patches):
         if stream.augment and number // 4 == 6:
             raise pixelwise.DATA_FAILURES[1]("a.npy: was replaced")
-        return genuine(stream, number)
+        return genuine(stream, number, *patches)
 
     monkeypatch.setattr(PatchStream, "_sample", sample)
     result, run = train_here("--steps-per-execution", 4)

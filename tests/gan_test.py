@@ -384,11 +384,11 @@ def test_a_run_whose_array_is_replaced_saves_its_state_and_is_resumed_exactly(da
     copy = shutil.copytree(dataset, tmp_path / "copy")  # with the times
     arrays, sample = sorted(copy.glob("DIV2K_train_HR/*.npy")), PatchStream._sample
 
-    def replaced_in_batch_4(stream, number):
+    def replaced_in_batch_4(stream, number, *patches):
         if number == 8:
             for path in arrays:
                 os.utime(path)
-        return sample(stream, number)
+        return sample(stream, number, *patches)
 
     monkeypatch.setattr(PatchStream, "_sample", replaced_in_batch_4)
     result, run = train_tiny("--dataset", copy, "--num-workers", 1)

@@ -212,12 +212,12 @@ def test_a_run_whose_array_is_replaced_saves_its_state_and_is_resumed_exactly(da
     last_batch = {"train": 3, "valid": 1}[subset]  # whose arrays are others
     genuine = PatchStream._sample
 
-    def sample(stream, number):
+    def sample(stream, number, *patches):
         for path in arrays if stream.augment == (subset == "train") else ():
             shutil.copystat(dataset / path.relative_to(copy), path)
             if number // 4 == last_batch:
                 os.utime(path)
-        return genuine(stream, number)
+        return genuine(stream, number, *patches)
 
     monkeypatch.setattr(PatchStream, "_sample", sample)
     result, run = train_here("--epochs", 2, "--dataset", copy, "--num-workers", 1)
