@@ -18,7 +18,7 @@ A model or an image that fails is reported, the others are evaluated, and the ex
 
 import argparse
 import sys
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def _check_sr_options(p, args):
 
 def main(args):
     """Writes the figures of each model; returns 1 if a model or an image failed."""
-    from evaluation import Collected, Failures, Model, find_models, report
+    from evaluation import Collected, Failures, Model, Part, find_models, report
     from imaging.image_files import range_warnings
 
     paths = list(dict.fromkeys(path for folder in args.indir or [] for path in find_models(folder)))
@@ -169,10 +169,12 @@ def main(args):
     models = [Model(path, number, plan, args.scale, args.self_ensemble, args.precision, engine, args.complexity)
               for path in paths or [args.sr_images] for number in range(plan.num_sets)]
     collected = Collected(failures, lambda result: tqdm.write(report.line(result)))
+    evaluator = cache(partial(_evaluator, args, plan, failures))  # other processes may do without it
     if args.devices or args.ray is not None:
         _evaluate_shared(args, models, collected.add)
     else:
-        _evaluate_here(args, models, collected.add, failures)
+        for model in models:
+            collected.add([evaluator().piece(model, Part(1, 1))])
     for line in range_warnings(collected.narrow):
         print(line, file=sys.stderr)
     results = collected.results(models)
@@ -180,7 +182,7 @@ def main(args):
         places = ", ".join(map(str, args.indir or [args.sr_images]))
         raise UserError(f"{places}: none of its {f'{len(paths)} models' if paths else 'images'} could be evaluated")
     if args.bicubic:
-        results = _with_bicubic(args, plan, results, failures)
+        results = evaluator().with_bicubic(results)
     _report(args, plan, results)
     return 1 if failures.lines else 0
 
@@ -210,7 +212,9 @@ def _share(paths, number, total):
     if total > len(paths):
         raise UserError(f"{total} shares of {len(paths)} models would leave some without one: choose at most "
                         f"{len(paths)}")
-    own = paths[len(paths) * (number - 1) // total:len(paths) * number // total]
+    from evaluation import run_of
+
+    own = run_of(paths, number, total)
     print(f"share {number} of {total}: {len(own)} of {len(paths)} models")
     return own
 
@@ -229,8 +233,8 @@ def _plan(args):
 
 
 def _engine(args):
-    """Returns what computes the networks; the workers of a cluster choose it by themselves."""
-    if args.ray is not None:
+    """Returns what computes the networks, if there are any; the workers of a cluster choose it by themselves."""
+    if args.ray is not None or args.sr_images:
         return args.engine
     from super_resolution.engines import choose_engine
 
@@ -238,15 +242,6 @@ def _engine(args):
     if engine == "openvino":
         print("networks are computed by OpenVINO")
     return engine
-
-
-def _evaluate_here(args, models, take, failures):
-    """Has this process evaluate each model; `take` takes what it has done."""
-    from evaluation import Part
-
-    evaluator = _evaluator(args, models[0].plan, failures)
-    for model in models:
-        take([evaluator.piece(model, Part(1, 1))])
 
 
 def _evaluate_shared(args, models, take):
@@ -270,17 +265,6 @@ def _evaluator(args, plan, failures):
     prepare_backend(args.gpu_memory_fraction, tf32=args.tf32)
     return Evaluator(plan, failures.tell, lambda samples, name: tqdm(
         samples, desc=Path(name).name, unit="image", leave=False, disable=None))
-
-
-def _with_bicubic(args, plan, results, failures):
-    """Returns the results, and before the first ones of each scale those of bicubic interpolation at that scale."""
-    evaluator, complete, scales = _evaluator(args, plan, failures), [], set()
-    for result in results:
-        if result.scale not in scales:
-            scales.add(result.scale)
-            complete += evaluator.bicubic(result.scale)
-        complete.append(result)
-    return complete
 
 
 def _root(args):

@@ -73,14 +73,14 @@ class Evaluation:
         self.samples_of, self.protocol, self.metrics = functools.cache(samples_of), protocol, metrics
         self.on_failure, self.on_output, self.name, self.cache = on_failure, on_output, name, ImageCache()
 
-    def result(self, enlarge):
-        """Returns the `Result` of a `SuperResolver` or of `Bicubic`.
+    def result(self, enlarge, progress=lambda samples: samples):
+        """Returns the `Result` of a `SuperResolver` or of `Bicubic`; `progress` wraps the samples.
 
         Raises:
             UserError: there are no samples, or none of them could be measured.
         """
-        scores = measure(enlarge, self.samples_of(enlarge.scale), self.protocol, self.metrics, self.cache,
-                         on_failure=self.on_failure, on_output=self.on_output)
+        scores = measure(enlarge, self.samples_of(enlarge.scale), self.protocol, self.metrics, self.cache, progress,
+                         self.on_failure, self.on_output)
         require_scores(enlarge.name, scores)
         return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores, self.name)
 
@@ -90,11 +90,15 @@ class Evaluation:
         Returns:
             Their `Result`, which may have no image, and what `enlarge` refused, as `measure_all` does.
         """
-        samples = self.samples_of(enlarge.scale)
-        own = samples[len(samples) * (number - 1) // total:len(samples) * number // total]
+        own = run_of(self.samples_of(enlarge.scale), number, total)
         scores, refused = measure_all(enlarge, own, self.protocol, self.metrics, self.cache, progress,
                                       self.on_failure, self.on_output)
         return Result(enlarge.name, enlarge.scale, enlarge.num_parameters, scores, self.name), refused
+
+
+def run_of(items, number, total):
+    """Returns run `number` of `total`, counted from 1, into which a list is cut."""
+    return items[len(items) * (number - 1) // total:len(items) * number // total]
 
 
 def require_scores(name, scores):

@@ -52,14 +52,12 @@ def load_model(path, last=None, self_ensemble=False, precision="float32", engine
     import weights
     from super_resolution import SuperResolver
     from super_resolution.engines import choose_engine
-    from super_resolution.precision import POLICIES, mixed
+    from super_resolution.precision import in_precision
 
     engine = choose_engine(engine, precision)
     model = weights.load(path)
     if last is None or not last.take_over(model):
-        if precision in POLICIES:
-            return SuperResolver(mixed(model, POLICIES[precision]), self_ensemble=self_ensemble, name=str(path),
-                                 exact=model)
-        return SuperResolver(model, self_ensemble=self_ensemble, name=str(path), engine=engine)
+        network, exact = in_precision(model, precision)
+        return SuperResolver(network, self_ensemble=self_ensemble, name=str(path), exact=exact, engine=engine)
     last.name = str(path)
     return last

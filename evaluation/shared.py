@@ -130,18 +130,21 @@ class Evaluator:
         refused = [Fault.of(*each) for each in refused]
         return Piece(model.path, model.set_number, part, result, refused, of_model, faults, dict(self._narrow))
 
-    def bicubic(self, scale):
-        """Returns the `Result`s of bicubic interpolation, of each set where that can be done."""
-        results = []
-        enlarge = Bicubic(scale, self._plan.bicubic_border)
+    def with_bicubic(self, results):
+        """Returns `Result`s, and before the first ones of each scale those of bicubic interpolation, of each set where
+        that can be done."""
+        complete, scales = [], set()
+        for result in results:
+            if result.scale not in scales:
+                scales.add(result.scale)
+                complete += self._bicubic(Bicubic(result.scale, self._plan.bicubic_border))
+            complete.append(result)
+        return complete
+
+    def _bicubic(self, enlarge):
         for evaluation in self._evaluations:
             with reporting(enlarge.name, self._note):
-                result, refused = evaluation.part(enlarge, 1, 1, lambda samples: self._progress(samples, enlarge.name))
-                for fault in refused:
-                    self._note(*fault)
-                require_scores(enlarge.name, result.scores)
-                results.append(result)
-        return results
+                yield evaluation.result(enlarge, lambda samples: self._progress(samples, enlarge.name))
 
     def _load(self, model):
         """Returns what enlarges images in place of the model of a `Model`."""

@@ -8,7 +8,7 @@ from choices import FOREIGN_SUFFIXES, INFERENCE_PRECISIONS
 from errors import UserError
 from imaging.formats import format_by_suffix
 from super_resolution.engines import choose_engine
-from super_resolution.precision import POLICIES, mixed
+from super_resolution.precision import in_precision
 from super_resolution.resolver import SuperResolver
 from super_resolution.tiles import default_memory
 from weights.hub import HUB, fetch
@@ -39,9 +39,7 @@ def load(model=None, scale=None, *, tile_size=None, precision="float32", self_en
         raise UserError(f"precision {precision} is not supported: choose {' or '.join(INFERENCE_PRECISIONS)}")
     engine = choose_engine(engine, precision)
     path = model_path(model, scale)
-    network, exact = weights.load(path), None
-    if precision in POLICIES:
-        network, exact = mixed(network, POLICIES[precision]), network
+    network, exact = in_precision(weights.load(path), precision)
     super_resolve = SuperResolver(network, tile_size, default_memory(network), self_ensemble, path.stem, exact,
                                    engine=engine)
     if scale not in (None, super_resolve.scale):

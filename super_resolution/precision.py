@@ -6,6 +6,11 @@ from keras import layers, tree
 POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # of the precisions other than float32
 
 
+def in_precision(model, precision):
+    """Returns a float32 network as it computes in a precision, and the float32 one if that has 16 bits."""
+    return (mixed(model, POLICIES[precision]), model) if precision in POLICIES else (model, None)
+
+
 def mixed_bfloat16(model):
     """Returns a copy of a network that computes in bfloat16 between its first and last convolutions: see `mixed`."""
     return mixed(model, "mixed_bfloat16")

@@ -3,11 +3,13 @@
 import csv
 import json
 
+import keras
 import pytest
 
 import evaluate
 import weights
 from evaluation import Collected, Evaluator, Failures, Model, Part, Plan, Protocol, image_sets, shares_of
+from imaging.image_files import read_image
 from model import edsr, wdsr_b
 from tests.conftest import make_photo, save_photo
 
@@ -99,6 +101,18 @@ def test_few_models_are_shared_by_images_and_many_whole():
     assert [model.path for model, _, _ in first] == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
     assert [model for model, _, _ in first + second if model.path % 2] == [model for model in many if model.path % 2]
     assert sum(size for share in shares for _, _, (size,) in share) == pytest.approx(6)
+
+
+def test_bicubic_interpolation_takes_the_images_and_the_backend_that_are_there(run_main, photos, indir, tmp_path,
+                                                                              monkeypatch):
+    read = []
+    monkeypatch.setattr("evaluation.plan.read_image", lambda path, **options: read.append(path) or read_image(path))
+    code, out, _ = run_main(evaluate, "--images", photos[1], "-i", indir / "a.keras", "--bicubic", "-o",
+                            tmp_path / "eval.json")
+    assert code == 0
+    assert "bicubic x2" in out
+    assert out.count(f"{keras.backend.backend()}: ") == 1
+    assert len(read) == len(set(read)) == 2
 
 
 def assert_as_one_process(run_main, photos, indir, tmp_path, *options):
