@@ -165,10 +165,16 @@ def _result_pipe():
     return frame.f_locals["result_queue"]._writer.fileno()
 
 
+def replace_by_a_smaller_one(path):
+    """Puts another array in the place of one. To cut it where it lies could end a thread that is reading it."""
+    np.save(path.with_name("smaller.npy"), np.load(path)[1:])
+    path.with_name("smaller.npy").replace(path)
+
+
 @pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("spoil", "cause"), [
     (os.utime, "was replaced or changed since it was found"),
-    (lambda path: np.save(path, np.load(path)[1:]), "was replaced or changed since it was found"),
+    (replace_by_a_smaller_one, "was replaced or changed since it was found"),
     (os.unlink, "can no longer be read: No such file or directory")])
 def test_an_array_that_is_no_longer_the_same_is_named_where_its_batch_is_used(pairs, in_processes, spoil, cause):
     sequence = PatchSequence(PatchStream(pairs[:1], 3, batch_size=4, patch_size=9), None, 1, in_processes)
