@@ -156,6 +156,7 @@ def div2k(tmp_path, monkeypatch):
         thread.join()
 
 
+@pytest.mark.slow
 def test_div2k_is_fetched_and_becomes_a_data_set_that_can_be_trained_on(run_main, div2k, tmp_path):
     address, images, asked = div2k
     argv = ["div2k", "-i", tmp_path / "DIV2K", "-o", tmp_path / "BIN", "--address", address + "/"]

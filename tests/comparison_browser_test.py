@@ -102,6 +102,7 @@ def test_the_handle_is_dragged_with_the_mouse(opened):
     assert other.get_attribute("aria-valuenow") == "50"
 
 
+@pytest.mark.slow
 def test_the_handle_is_dragged_with_a_finger(opened):
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
     from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
@@ -131,6 +132,7 @@ def test_the_handle_is_moved_with_the_keyboard(opened):
         assert_split_at(browser, frame, comparison, percent / 100)
 
 
+@pytest.mark.slow
 def test_names_are_shown_as_text_and_links_lead_to_files(opened):
     browser, frame, _ = opened
     heading = browser.find_elements("css selector", "h2")[1]
@@ -143,6 +145,7 @@ def test_names_are_shown_as_text_and_links_lead_to_files(opened):
         assert Image.open(file).size == (600, 520)
 
 
+@pytest.mark.slow
 def test_the_page_fits_its_window_in_light_and_in_dark(opened):
     browser, frame, _ = opened
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

@@ -168,6 +168,7 @@ def test_dataset_follows_when_photos_come_and_go(run_main, photos, tmp_path):
     assert set(found) == set((tmp_path / "bin").glob("DIV2K_*_HR/*.npy"))
 
 
+@pytest.mark.slow
 def test_a_photo_keeps_its_id_and_its_subset_when_others_come(run_main, tmp_path):
     argv = ["dataset", "-i", tmp_path / "photos", "-o", tmp_path / "bin", "--scales", 2, "--validation-fraction", 0.3]
     for i in range(10, 16):
@@ -186,6 +187,7 @@ def test_a_photo_keeps_its_id_and_its_subset_when_others_come(run_main, tmp_path
         (source, subset) for _, subset, source in after}
 
 
+@pytest.mark.slow
 def test_a_photo_keeps_its_id_and_its_subset_when_its_folder_moves(run_main, photos, tmp_path):
     argv = ["-o", tmp_path / "bin", "--scales", 2, "--validation-fraction", 0.3, "--seed", 5]
     run_main(convert, "dataset", "-i", photos, *argv)
@@ -215,7 +217,7 @@ def test_a_split_of_an_earlier_version_is_kept_until_another_is_asked_for(run_ma
         assert not list(outdir.glob("DIV2K_valid_*/**/*.npy"))
 
 
-@pytest.mark.parametrize("fraction", [0.001, 0.9])
+@pytest.mark.parametrize("fraction", [0.001, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_of_two_photos_one_is_for_training_and_one_for_validation(run_main, tmp_path, fraction):
     for folder in ("a", "b"):
         save_photo(tmp_path / folder / "1.png", make_photo(20, 20))
@@ -293,6 +295,7 @@ def test_own_pairs_become_a_data_set(run_main, own_pairs, tmp_path):
     assert "1 images converted, 2 up to date" in run_main(convert, *argv)[1]
 
 
+@pytest.mark.slow
 def test_bicubic_images_can_join_own_ones(run_main, own_pairs, tmp_path):
     argv = ["dataset", "-i", tmp_path / "HR", "-o", tmp_path / "bin", "--scales", 2]
     for words in (["--lr-images", tmp_path / "LR"], ["--border", "replicate"], ["--lr-images", tmp_path / "LR"]):

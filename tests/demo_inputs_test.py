@@ -175,6 +175,7 @@ def test_the_output_is_resized_to_any_factor(run_main, model_path, tmp_path, fac
     assert (sr % 257 != 0).any()  # more than 8 bits
 
 
+@pytest.mark.slow
 def test_outputs_of_another_format_folder_or_scale_are_no_inputs(run_main, model_path, tmp_path):
     folder = tmp_path / "in"
     save_photo(folder / "a.bmp", make_photo(5, 6))

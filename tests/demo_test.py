@@ -406,6 +406,7 @@ def test_wrong_options_are_named(run_main, model_path, tmp_path, capsys):
     assert "--outscale cannot be combined with --compare" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_shipped_model_is_taken_by_name_and_precision(run_main, tmp_path):
     shutil.copytree(ROOT / "demo" / "gan", tmp_path / "in")
     results = []

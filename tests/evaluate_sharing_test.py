@@ -54,7 +54,7 @@ def figures(results):
             for result in results]
 
 
-@pytest.mark.parametrize("num_parts", [2, 7])  # with 7 some are empty
+@pytest.mark.parametrize("num_parts", [2, pytest.param(7, marks=pytest.mark.slow)])  # with 7 some are empty
 def test_parts_of_the_images_are_put_together(photos, indir, num_parts):
     plan = Plan(Protocol.named("benchmark"), sets=image_sets(photos), metrics=["ssim"])
     paths = sorted(indir.iterdir())

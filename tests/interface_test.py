@@ -167,6 +167,7 @@ def test_progress_adds_up_to_the_pixels_of_the_image(tiled, size, self_ensemble)
     assert all(isinstance(number, int) for number in done)
 
 
+@pytest.mark.slow
 def test_five_lines_enlarge_a_photo(tmp_path):
     Image.fromarray(make_photo(20, 31)).save(tmp_path / "photo.png")
     super_resolve = load("wdsr-b-8-x4")

@@ -162,6 +162,7 @@ def test_the_discriminator_returns_one_logit_an_image():
     assert to_numpy(discriminator(32)(np.zeros((2, 32, 32, 3), "float32"))).shape == (2, 1)
 
 
+@pytest.mark.slow
 def test_importing_model_loads_no_image_library_and_sets_nothing(tmp_path):
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16"}')
     code = ("import sys, keras; before = set(sys.modules); import model; loaded = set(sys.modules) - before; "

@@ -42,6 +42,7 @@ def test_bfloat16_is_close_to_float32_whole_and_in_tiles(name):
         assert not np.array_equal(sr, exact)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_stays_within_a_grey_level_in_bfloat16():
     lr = read_image(ROOT / "demo" / "0829x4-crop.png")[:60, :80]
     exact, mixed = (load(precision=precision).enlarge(lr).astype(float) for precision in ("float32", "bfloat16"))
@@ -50,6 +51,7 @@ def test_the_shipped_model_stays_within_a_grey_level_in_bfloat16():
     assert (np.abs(exact - mixed) <= 1).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_other_peoples_weights_are_computed_in_bfloat16(test_data):
     path = test_data / "weights" / "keras2_x4" / "edsr-3-x4.h5"
     lr = read_image(ROOT / "demo" / "0829x4-crop.png")[:40, :50]

@@ -131,6 +131,7 @@ def test_one_photo_can_be_trained_on_as_the_errors_advise(run_main, tmp_path):
     assert (len(train_pairs), len(valid_pairs)) == (1, 0)
 
 
+@pytest.mark.slow
 def test_validation_photos_stay_what_they_are_when_two_more_come(run_main, tmp_path):
     def subsets():
         lines = (tmp_path / "bin" / "images.csv").read_text().splitlines()[1:]

@@ -174,6 +174,7 @@ def test_checkpoints_are_float32_inference_models(train_tiny, precision):
     assert model(make_photo(7, 9)[None].astype("float32")).shape == (1, 21, 27, 3)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(train_tiny):
     _, run = train_tiny("--iterations-per-epoch", 20, "--epochs", 3)
     losses = [row["loss"] for row in history(run)]

@@ -109,7 +109,8 @@ def test_published_weights_load(test_data, name):
 
 @pytest.mark.parametrize(("name", "expected"), [
     pytest.param("srgan_x4/pre_generator.h5", 32.017, marks=pytest.mark.slow),
-    ("keras2_x4/edsr-1-x4.h5", 29.721), pytest.param("keras2_x4/edsr-3-x4.h5", 30.306, marks=pytest.mark.slow)])
+    pytest.param("keras2_x4/edsr-1-x4.h5", 29.721, marks=pytest.mark.slow),
+    pytest.param("keras2_x4/edsr-3-x4.h5", 30.306, marks=pytest.mark.slow)])
 def test_published_weights_have_their_psnr_on_set5(test_data, name, expected):
     super_resolve = SuperResolver(weights.load_foreign(test_data / "weights" / name)[0])
     values = []
