@@ -7,12 +7,10 @@ A profile sets defaults; an option that is typed wins. Each run makes a time-sta
 
 import argparse
 import sys
-from functools import partial
 
 from choices import DATA_ON_DEVICE, LOSSES, OPTIMIZERS, SCHEDULES, WDSR_PADDINGS
 from command_line import (
     RESUME_OPTIONS,
-    VALIDATION_ADVICE,
     add_device_options,
     add_distribution_options,
     add_keeping_options,
@@ -20,24 +18,22 @@ from command_line import (
     add_precision_option,
     add_run_options,
     add_training_data_options,
-    auto_resume,
-    check_distribution,
     check_scale,
-    evaluation_options,
-    fixed_options,
     model_file,
     number,
-    prepare_backend,
-    print_end,
-    print_start,
-    process_group,
-    resume_args,
-    resume_command,
     run,
-    run_lines,
     say_done,
     script_parser,
-    typed_options,
+)
+from command_line.trainings import (
+    find_inputs,
+    make_workspace,
+    open_workspace,
+    parse_training,
+    patch_sequence,
+    prepare_training,
+    run_settings,
+    train_to_the_end,
 )
 
 # EDSR paper, section 4.2, and WDSR paper, section 4; SRResNet: SRGAN paper, section 3.2; SPAN paper, section 4.1.
@@ -158,21 +154,11 @@ def _add_saving_options(group):
 def parse_args(argv=None):
     """Parses the command line; a profile sets defaults, so that what is typed wins."""
     p = parser()
-    typed = typed_options(p, argv)
-    if "auto_resume" in typed:
-        typed = auto_resume(p, typed, RESUMABLE)
-    if "resume" in typed:
-        args = resume_args(p, typed, RESUMABLE)
-        check_distribution(p, args)
+    args = parse_training(p, argv, RESUMABLE, PROFILES)
+    if args.resume:
         _check_validation(p, args)
         _check_steps(p, args)
         return args
-    if "accept_changes" in typed:
-        p.error("--accept-changes belongs to --resume")
-    p.set_defaults(**PROFILES.get(typed.get("profile"), {}))
-    args = p.parse_args(argv)
-    args.auto_resume = False  # there is no run yet, and those to come resume this one whether it says so or not
-    check_distribution(p, args)
     check_scale(p, args.model, args.scale)
     if args.model == "wdsr-b" and args.num_filters < 2:
         p.error(f"--num-filters {args.num_filters} is not allowed for wdsr-b, which has 0.8 times as many inside its "
@@ -221,33 +207,14 @@ def _check_steps(p, args):
 
 def main(args):
     """Trains a network and returns the exit code."""
-    from training.distribution import find_devices
-    from training.processes import join
-
-    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)), args.tf32, trains=True)
-    import keras
-
-    from data import array_list, find_training_pairs
-    from datasets.degraded import find_downgrade
-    from training.interrupts import Interrupts
-    from training.logs import open_log
+    devices = prepare_training(args, accumulating=args.gradient_accumulation > 1, clipping=_num_clips(args) > 0,
+                               float16=args.precision == "float16")
+    train_pairs, valid_pairs, inputs = find_inputs(args, parser(), RESUMABLE, devices, not args.no_validation,
+                                                   ", or train without them, by --no-validation")
     from training.on_device import check_choice, on_device
     from training.pixelwise import PixelTraining
     from training.workspace import RunDone
 
-    devices = find_devices(args.distribute)
-    devices.check_batch(args.batch_size)
-    devices.check_supported(args.gradient_accumulation > 1, _num_clips(args) > 0, args.precision == "float16")
-    keras.utils.set_random_seed(args.seed)
-    downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
-                                                   args.validation_images, args.validation_dataset,
-                                                   validation=not args.no_validation,
-                                                   advice=f"{VALIDATION_ADVICE}, or train without them, by "
-                                                          "--no-validation")
-    inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
-              "options": fixed_options(parser(), args, RESUMABLE)}
-    devices.check_same(inputs)
     sequence, validate = _data(args, train_pairs, valid_pairs, devices.part)
     inference_model, network, schedule = build(args, devices)
     check_choice(sequence.stream, network, args.data_on_device)
@@ -258,20 +225,13 @@ def main(args):
         devices.end_together()
         return say_done(done, args.auto_resume)
     sequence = on_device(sequence, network, args.data_on_device)
-    run = PixelTraining(
-        network, inference_model, sequence, validate, schedule, workspace=workspace, progress=progress,
-        log=open_log(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1, devices),
-        interrupts=Interrupts(), devices=devices,
-        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, early_stopping=args.early_stopping,
-        log_steps=args.log_steps, log_interval=args.log_interval,
-        keeping={"best_only": args.save_best_models_only or args.benchmark, "after_epoch": args.save_models_after_epoch,
-                 "every": args.save_every, "keep_last": args.keep_last},
-        loss_advice="a lower --learning-rate or --global-clipnorm may help")
-    print_start(run, workspace.logs_dir)
-    code = run.to_the_end(resume_command("train", args))
-    if code == 0:
-        print_end(run, evaluation_options(parser(), args))
-    return code
+    training = PixelTraining(
+        network, inference_model, sequence, validate, schedule, early_stopping=args.early_stopping,
+        loss_advice="a lower --learning-rate or --global-clipnorm may help",
+        **run_settings(args, workspace, progress, devices, valid_pairs,
+                       best_only=args.save_best_models_only or args.benchmark,
+                       after_epoch=args.save_models_after_epoch))
+    return train_to_the_end(training, args, parser(), "train")
 
 
 def build(args, devices=None):
@@ -299,30 +259,21 @@ def _data(args, train_pairs, valid_pairs, part):
     """Returns the sequence of training patches, and the function that validates a `PixelTraining`."""
     from training.pixelwise import FullSizeValidation, PatchValidation
 
-    sequence = _sequence(args, "train", train_pairs, args.training_images, "--training-images", part)
+    sizes = {"patch_size": args.patch_size, "size_option": "--patch-size"}
+    sequence = patch_sequence(args, "train", train_pairs, part, **sizes)
     if args.no_validation:
         return sequence, None
     if args.benchmark:
         return sequence, FullSizeValidation(valid_pairs)
-    return sequence, PatchValidation(_sequence(args, "valid", valid_pairs, args.validation_images,
-                                               "--validation-images", part, args.validation_steps))
-
-
-def _sequence(args, subset, pairs, typed_ids, option, part, num_batches=None):
-    """Returns the `PatchSequence` of a subset; images that were typed with `option` must be as large as a patch."""
-    from data import PatchSequence, patch_stream
-
-    advice = f"leave them out of {option} or choose a smaller --patch-size" if typed_ids else None
-    stream = patch_stream(pairs, args.scale, subset, batch_size=args.batch_size, patch_size=args.patch_size,
-                          seed=args.seed, augment=not args.no_augmentation, advice=advice, part=part)
-    return PatchSequence(stream, num_batches, args.num_workers, args.use_multiprocessing, args.max_queue_size)
+    return sequence, PatchValidation(patch_sequence(args, "valid", valid_pairs, part, **sizes,
+                                                    num_batches=args.validation_steps))
 
 
 def _begin(args, inference_model, network, sequence, inputs, devices):
     """Gives the network its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
     from super_resolution.loading import model_path
     from training.networks import copy_pretrained, initialize
-    from training.workspace import Progress, Workspace, load_optimizer_of
+    from training.workspace import Progress, load_optimizer_of
 
     if args.print_model_summary:
         network.summary()
@@ -334,18 +285,15 @@ def _begin(args, inference_model, network, sequence, inputs, devices):
                   else "goes on with the optimizer's state of its run")
     if args.num_init_batches:
         initialize(network, inference_model, [sequence.stream.whole_batch(i)[0] for i in range(args.num_init_batches)])
-    workspace = Workspace.create_once(args.outdir, run_lines(parser(), args), devices)
-    print(f"{workspace.folder}: {network.name} x{args.scale}, {network.count_params():,} parameters")
+    workspace = make_workspace(args, parser(), network, devices)
     return workspace, Progress(epoch=args.initial_epoch, inputs=inputs)
 
 
 def _resume(args, network, inputs, devices):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
-    from training.workspace import network_variables, open_run
+    from training.workspace import network_variables
 
-    return open_run(args.resume, network_variables(network), args.epochs,
-                    advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
-                    changes_advice="undo that, or go on all the same with --accept-changes", devices=devices)
+    return open_workspace(args, network_variables(network), inputs, devices)
 
 
 def command():

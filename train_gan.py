@@ -7,12 +7,10 @@ Each run makes a time-stamped folder below --outdir, with models/generator-epoch
 """
 
 import sys
-from functools import partial
 
 from choices import CONTENT_LOSSES, GENERATORS
 from command_line import (
     RESUME_OPTIONS,
-    VALIDATION_ADVICE,
     add_device_options,
     add_distribution_options,
     add_keeping_options,
@@ -21,24 +19,22 @@ from command_line import (
     add_run_options,
     add_training_data_options,
     add_vgg_weights,
-    auto_resume,
-    check_distribution,
     check_scale,
-    evaluation_options,
-    fixed_options,
     model_file,
     number,
-    prepare_backend,
-    print_end,
-    print_start,
-    process_group,
-    resume_args,
-    resume_command,
     run,
-    run_lines,
     say_done,
     script_parser,
-    typed_options,
+)
+from command_line.trainings import (
+    find_inputs,
+    make_workspace,
+    open_workspace,
+    parse_training,
+    patch_sequence,
+    prepare_training,
+    run_settings,
+    train_to_the_end,
 )
 
 RESUMABLE = (*RESUME_OPTIONS, "vgg_weights")
@@ -96,18 +92,9 @@ def parser():
 def parse_args(argv=None):
     """Parses the command line."""
     p = parser()
-    typed = typed_options(p, argv)
-    if "auto_resume" in typed:
-        typed = auto_resume(p, typed, RESUMABLE)
-    if "resume" in typed:
-        args = resume_args(p, typed, RESUMABLE)
-        check_distribution(p, args)
+    args = parse_training(p, argv, RESUMABLE)
+    if args.resume:
         return args
-    if "accept_changes" in typed:
-        p.error("--accept-changes belongs to --resume")
-    args = p.parse_args(argv)
-    args.auto_resume = False  # there is no run yet, and those to come resume this one whether it says so or not
-    check_distribution(p, args)
     check_scale(p, args.generator, args.scale)
     if args.hr_patch_size % args.scale or args.hr_patch_size % DISCRIMINATOR_STRIDE:
         p.error(f"--hr-patch-size {args.hr_patch_size} is not allowed: give a multiple of {DISCRIMINATOR_STRIDE} and "
@@ -117,31 +104,13 @@ def parse_args(argv=None):
 
 def main(args):
     """Trains a generator against a discriminator and returns the exit code."""
-    from training.distribution import find_devices
-    from training.processes import join
-
-    prepare_backend(args.gpu_memory_fraction, partial(join, process_group(args)), args.tf32, trains=True)
-    import keras
-
-    from data import array_list, find_training_pairs
-    from datasets.degraded import find_downgrade
+    devices = prepare_training(args, adversarial=True)
+    train_pairs, valid_pairs, inputs = find_inputs(args, parser(), RESUMABLE, devices)
     from training.gan import GANTraining
-    from training.interrupts import Interrupts
-    from training.logs import open_log
     from training.workspace import RunDone
 
-    devices = find_devices(args.distribute)
-    devices.check_batch(args.batch_size)
-    devices.check_supported(adversarial=True)
-    keras.utils.set_random_seed(args.seed)
-    downgrade = find_downgrade(args.downgrade, args.downgrade_strength, args.downgrade_order, args.seed)
-    train_pairs, valid_pairs = find_training_pairs(args.dataset, args.scale, downgrade, args.training_images,
-                                                   args.validation_images, args.validation_dataset,
-                                                   advice=VALIDATION_ADVICE)
-    inputs = {"train": array_list(train_pairs), "valid": array_list(valid_pairs),
-              "options": fixed_options(parser(), args, RESUMABLE)}
-    devices.check_same(inputs)
-    sequence = _sequence(args, train_pairs, devices.part)
+    sequence = patch_sequence(args, "train", train_pairs, devices.part, patch_size=args.hr_patch_size // args.scale,
+                              size_option="--hr-patch-size")
     inference_model, *steps, learning_rates = _build(args, devices)
     validate = _validation(args, steps[0], valid_pairs)
     try:
@@ -149,20 +118,12 @@ def main(args):
     except RunDone as done:
         devices.end_together()
         return say_done(done, args.auto_resume)
-    run = GANTraining(
+    training = GANTraining(
         *steps, inference_model, sequence, validate, learning_rates, label_noise=args.label_noise, seed=args.seed,
-        workspace=workspace, progress=progress,
-        log=open_log(workspace.logs_dir, valid_pairs, args.scale, progress.epoch + 1, devices),
-        interrupts=Interrupts(), devices=devices,
-        epochs=args.epochs, iterations_per_epoch=args.iterations_per_epoch, log_steps=args.log_steps,
-        log_interval=args.log_interval, keeping={"every": args.save_every, "keep_last": args.keep_last},
         loss_advice="a lower --generator-learning-rate or --discriminator-learning-rate may help",
-        won_advice="try a lower --discriminator-learning-rate or more --label-noise")
-    print_start(run, workspace.logs_dir)
-    code = run.to_the_end(resume_command("train_gan", args))
-    if code == 0:
-        print_end(run, evaluation_options(parser(), args))
-    return code
+        won_advice="try a lower --discriminator-learning-rate or more --label-noise",
+        **run_settings(args, workspace, progress, devices, valid_pairs))
+    return train_to_the_end(training, args, parser(), "train_gan")
 
 
 def _build(args, devices):
@@ -195,7 +156,7 @@ def _begin(args, generator_step, discriminator_step, inputs, devices):
     """Gives the generator its first weights and makes the run's folder; returns `Workspace` and `Progress`."""
     from super_resolution.loading import model_path
     from training.networks import copy_pretrained
-    from training.workspace import Progress, Workspace
+    from training.workspace import Progress
 
     generator = generator_step.generator
     if args.print_model_summary:
@@ -203,30 +164,14 @@ def _begin(args, generator_step, discriminator_step, inputs, devices):
         discriminator_step.discriminator.summary()
     if args.pretrained_model:
         copy_pretrained(model_path(args.pretrained_model, None), generator)
-    workspace = Workspace.create_once(args.outdir, run_lines(parser(), args), devices)
-    print(f"{workspace.folder}: {generator.name} x{args.scale}, {generator.count_params():,} parameters")
-    return workspace, Progress(inputs=inputs)
+    return make_workspace(args, parser(), generator, devices), Progress(inputs=inputs)
 
 
 def _resume(args, generator_step, discriminator_step, inputs, devices):
     """Restores the state of the run in `--resume`; returns `Workspace` and `Progress`."""
     from training.gan import gan_variables
-    from training.workspace import open_run
 
-    return open_run(args.resume, gan_variables(generator_step, discriminator_step), args.epochs,
-                    advice="give more with --epochs", inputs=inputs, accept_changes=args.accept_changes,
-                    changes_advice="undo that, or go on all the same with --accept-changes", devices=devices)
-
-
-def _sequence(args, pairs, part):
-    """Returns the `PatchSequence` of the training images; those that were typed must be as large as a patch."""
-    from data import PatchSequence, patch_stream
-
-    advice = "leave them out of --training-images or choose a smaller --hr-patch-size" if args.training_images else None
-    stream = patch_stream(pairs, args.scale, "train", batch_size=args.batch_size,
-                          patch_size=args.hr_patch_size // args.scale, seed=args.seed,
-                          augment=not args.no_augmentation, advice=advice, part=part)
-    return PatchSequence(stream, None, args.num_workers, args.use_multiprocessing, args.max_queue_size)
+    return open_workspace(args, gan_variables(generator_step, discriminator_step), inputs, devices)
 
 
 def _validation(args, generator_step, pairs):

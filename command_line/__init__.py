@@ -13,7 +13,6 @@ from command_line.distribution import (
 )
 from command_line.groups import (
     PAIRING_ADVICE,
-    VALIDATION_ADVICE,
     add_dataset_options,
     add_device_options,
     add_engine_option,
@@ -43,24 +42,18 @@ from command_line.running import STOP_SECONDS, STOP_SIGNALS, run
 from command_line.runs import (
     RESUME_OPTIONS,
     args_lines,
-    auto_resume,
     evaluation_options,
-    fixed_options,
-    print_end,
-    print_start,
-    resume_args,
     run_lines,
     say_done,
 )
 from command_line.sharing import add_sharing_options, check_sharing
 
 __all__ = [
-    "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS",
-    "VALIDATION_ADVICE", "Formatter", "Parser", "add_dataset_options", "add_device_options",
-    "add_distribution_options", "add_engine_option", "add_keeping_options", "add_log_options", "add_precision_option",
-    "add_run_options", "add_sharing_options", "add_training_data_options", "add_vgg_weights", "add_white_level",
-    "args_lines", "auto_resume", "check_distribution", "check_scale", "check_sharing", "choose_tf32",
-    "evaluation_options", "fixed_options", "folder_part", "id_range", "limit_gpu_memory", "model_file", "number",
-    "prepare_backend", "print_end", "print_start", "process_group", "report_devices", "resume_args", "resume_command",
-    "run", "run_lines", "say_done", "script_parser", "typed_options", "words_for",
+    "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "Formatter",
+    "Parser", "add_dataset_options", "add_device_options", "add_distribution_options", "add_engine_option",
+    "add_keeping_options", "add_log_options", "add_precision_option", "add_run_options", "add_sharing_options",
+    "add_training_data_options", "add_vgg_weights", "add_white_level", "args_lines", "check_distribution",
+    "check_scale", "check_sharing", "choose_tf32", "evaluation_options", "folder_part", "id_range",
+    "limit_gpu_memory", "model_file", "number", "prepare_backend", "process_group", "report_devices",
+    "resume_command", "run", "run_lines", "say_done", "script_parser", "typed_options", "words_for",
 ]

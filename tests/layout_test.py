@@ -10,7 +10,7 @@ SCRIPTS = {"train", "train_gan", "evaluate", "convert", "demo"}
 GROUND = {"errors", "choices", "files"}
 MAY_IMPORT = {  # of the rooms; the scripts may import all of them
     "errors": set(), "choices": set(), "files": {"errors"},
-    "command_line": GROUND,
+    "command_line": GROUND | {"data", "datasets", "training"},  # which the scripts that train share: in functions only
     "model": set(), "optimizer": set(),
     "imaging": GROUND,
     "datasets": GROUND | {"imaging"},
@@ -82,6 +82,13 @@ def rooms_of(path):
     """Returns the room of a file, and those of the project's rooms that it imports."""
     room = path.stem if path.parent == ROOT else path.parent.name
     return room, {name.split(".")[0] for name in imports(path)} & set(MAY_IMPORT) - {room}
+
+
+def test_the_command_line_loads_nothing_but_the_ground_floor_with_it():
+    for path in (ROOT / "command_line").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom):
+                assert node.module.split(".")[0] not in set(MAY_IMPORT) - GROUND - {"command_line"}, path
 
 
 def test_every_room_is_on_the_plan():
