@@ -143,6 +143,8 @@ def images(write, folder, smoke):
                    "peak": peak_memory()})
     for precision in PRECISIONS:
         write(photo(folder, precision, smoke))
+    for together in (True, False):
+        write(small_images(together, smoke))
 
 
 def photo(folder, precision, smoke):
@@ -170,6 +172,28 @@ def photo(folder, precision, smoke):
             raise SystemExit(f"{source}: could not be enlarged")
     return {"name": f"photo of {width} x {height} pixels x4 from file to file, {resolver.name}, {precision}",
             "figure": seconds[-1], "unit": "s", "waits": idle.waits, "peak": peak_memory()}
+
+
+def small_images(together, smoke):
+    """Returns the row of small images of one size x4 with the shipped network, several at once or one by one."""
+    from gpu_state import Idle, peak_memory
+
+    from super_resolution import load
+
+    number, side = (4, 16) if smoke else (256, 96)
+    lrs = np.random.default_rng(0).integers(256, size=(number, side, side, 3), dtype=np.uint8)
+    resolver = load(scale=4)
+
+    def enlarge():
+        for lr, enlarged in resolver.each(lrs, lambda lr: lr if together else None):
+            _ = enlarged() if enlarged else resolver.enlarge(lr)
+
+    enlarge()
+    with Idle() as idle:
+        seconds = timed(enlarge, 0 if smoke else 3)
+    return {"name": f"{number} images of {side} x {side} pixels x4, {resolver.name}, "
+                    f"{'several at once' if together else 'one by one'}",
+            "figure": number / seconds, "unit": "images/s", "waits": idle.waits, "peak": peak_memory()}
 
 
 def check(write, folder, smoke):

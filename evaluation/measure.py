@@ -183,10 +183,10 @@ def measure_all(enlarge, samples, protocol, metrics=None, cache=None, progress=l
 
     loaded = _loaded(samples, lambda sample: cache.load(sample, enlarge.scale, protocols), progress, on_failure)
     with ThreadPoolExecutor(PENDING_SCORES) as scorer:
-        for sample, hr, lr in loaded:
+        for (sample, hr, lr), enlarged in _computed(enlarge, loaded):
             with reporting(f"{enlarge.name}: {sample.hr}", note):
                 start = time.perf_counter()
-                sr = enlarge(lr)
+                sr = enlarged() if enlarged else enlarge(lr)
                 seconds += time.perf_counter() - start
                 if on_output is not None:
                     on_output(sample, enlarge.name, sr)
@@ -215,6 +215,13 @@ def _loaded(samples, load, progress, on_failure):
                 loading = reader.submit(load, samples[i + 1])
             if images is not None:
                 yield sample, *images
+
+
+def _computed(enlarge, loaded):
+    """Yields what `_loaded` yields with a function that returns its enlarged image, or None: `enlarge` does it then."""
+    if hasattr(enlarge, "each"):
+        return enlarge.each(loaded, lambda images: images[2].astype(np.float32))
+    return ((images, None) for images in loaded)
 
 
 def _score(hr, sr, scale, protocol, metrics):

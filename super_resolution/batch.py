@@ -69,20 +69,27 @@ class Batch:
         """
         writing = None
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            loading = reader.submit(self._load, jobs[0]) if jobs else None
-            for i, (job, size) in enumerate(zip(jobs, sizes, strict=True)):
+            loaded_jobs = self._loaded(list(zip(jobs, sizes, strict=True)), reader)
+            for (job, size, loaded), enlarge in self.super_resolve.each(loaded_jobs, _image_to_enlarge):
                 self.bar.set_description(printable(job.source.name), refresh=False)
                 end = self.bar.n + size
-                loaded = self._attempt(job, loading.result)
-                loading = reader.submit(self._load, jobs[i + 1]) if i + 1 < len(jobs) else None
-                future = self._enlarge(job, loaded, writer) if loaded else None
+                future = self._enlarge(job, loaded, enlarge, writer) if loaded else None
                 self.bar.update(end - self.bar.n)  # what a failure left out, or the header had wrong
                 if writing:
                     self._finish(*writing)
                 writing = (job, future) if future else None
-                del loaded, future
+                del loaded, future, enlarge
             if writing:
                 self._finish(*writing)
+
+    def _loaded(self, jobs, reader):
+        """Yields each job with its size and what was `Loaded`, None after a failure, while the next one is read."""
+        loading = reader.submit(self._load, jobs[0][0]) if jobs else None
+        for i, (job, size) in enumerate(jobs):
+            loaded = self._attempt(job, loading.result)
+            loading = reader.submit(self._load, jobs[i + 1][0]) if i + 1 < len(jobs) else None
+            yield job, size, loaded
+            del loaded  # while the next one is waited for
 
     def _load(self, job):
         """Reads what a job needs, and checks that its output can be written, before there is any work."""
@@ -100,8 +107,11 @@ class Batch:
                             "remove it")
         return Loaded(photo, status, sr, prepared)
 
-    def _enlarge(self, job, loaded, writer):
-        """Super-resolves an image while it is written; returns the future of `_write`, which raises what goes wrong."""
+    def _enlarge(self, job, loaded, enlarge, writer):
+        """Super-resolves an image while it is written; returns the future of `_write`, which raises what goes wrong.
+
+        `enlarge` is what `SuperResolver.each` returns for it.
+        """
         if loaded.sr is not None:
             return writer.submit(self._write, job, loaded, loaded.sr)
         if loaded.note:
@@ -110,7 +120,8 @@ class Batch:
         sr = Strips((*output_size(pixels.shape, self.factor), *pixels.shape[2:]), pixels.dtype, self._backlog)
         try:
             future = writer.submit(self._write, job, loaded, sr)
-            strips = self.super_resolve.strips(pixels, lambda num_pixels: self.bar.update(num_pixels / MEGA))
+            strips = iter([enlarge()]) if enlarge else self.super_resolve.strips(
+                pixels, lambda num_pixels: self.bar.update(num_pixels / MEGA))
             for strip in resized(strips, pixels.shape, self.super_resolve.scale, self.factor):
                 sr.put(strip)
         except Abandoned:
@@ -160,3 +171,9 @@ class Batch:
                 traceback.print_exception(error)
             self.bar.write(f"failed: {describe_fault(job.source, error)}", file=sys.stderr)
             return None
+
+
+def _image_to_enlarge(job):
+    """Returns the pixels that are to be super-resolved for what `Batch._loaded` yields, None where there are none."""
+    _, _, loaded = job
+    return None if loaded is None or loaded.sr is not None else loaded.photo.pixels

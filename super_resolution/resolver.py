@@ -1,5 +1,7 @@
 """Super-resolving an image with a network."""
 
+import functools
+import math
 import sys
 from collections import deque
 
@@ -13,6 +15,7 @@ from super_resolution.forward import cut_network, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
 from super_resolution.reach import grid, split_tail
 from super_resolution.tiles import (
+    Span,
     check_tile_size,
     fitting_tile,
     grouped,
@@ -21,6 +24,7 @@ from super_resolution.tiles import (
     tiles,
     tiles_at_once,
     useful_halo,
+    window_size,
 )
 from weights import model_scale
 
@@ -38,7 +42,8 @@ class SuperResolver:
     TensorFlow and OpenVINO compile the network once. JAX compiles it for each size of its input, and therefore always
     works in tiles; images smaller than a tile are compiled once for each size.
     A network with layers whose reach is not known gets whole images.
-    On a GPU several tiles of a size are done at once, and the next ones are sent while these are computed.
+    On a GPU several tiles of a size are done at once, and the next ones are sent while these are computed; so are
+    images that are no larger than a tile, by `each`.
 
     Args:
         model: a network of images.
@@ -61,18 +66,16 @@ class SuperResolver:
         self.model, self.self_ensemble, self.name = model, self_ensemble, name or model.name
         self.exact, self._exact_forward = exact, None
         self.is_gpu, self.engine = on_gpu() if is_gpu is None else is_gpu, engine
-        self.memory, self.num_at_once, self._has_stages = memory, 1, False
+        self.memory = memory
         self.scale = model_scale(model)
         self.halo, self.tile_size, self.grid = 0, tile_size, grid(model)
-        stages = []
-        if tile_size or memory or keras.backend.backend() == "jax":
-            stages = self._stages()
-        if stages:
+        in_tiles = tile_size or memory or keras.backend.backend() == "jax"
+        stages = self._stages(model) if in_tiles or self.is_gpu else []
+        if stages and in_tiles:
             self.halo = rounded_up(useful_halo(stages[0].halo, tile_size or self._limit(memory, stages)), self.grid)
             self.tile_size = tile_size or self._default_tile_size(memory, stages)
             check_tile_size(self.tile_size, self.halo, model.name)
-        if stages and self.is_gpu:
-            self.num_at_once = tiles_at_once(self.tile_size, stages[0].pixel_bytes)
+        self.pixel_bytes = stages[0].pixel_bytes if stages and self.is_gpu else None
         self._forward = self._forward_of(model, stages)
 
     @property
@@ -148,13 +151,71 @@ class SuperResolver:
             progress: function of the number of LR pixels done since its last call.
         """
         sent = deque()
-        for group in grouped(tiles(shape, self.tile_size, self.halo, self.grid), self.num_at_once):
+        for group in grouped(tiles(shape, self.tile_size, self.halo, self.grid), window_size, self.num_at_once):
             sent.append((group, self._begin([np.asarray(read(rows.window(), columns.window()), np.float32)
                                              for rows, columns in group], _num_pixels(group), progress)))
             if len(sent) > (AHEAD if self.is_gpu else 0):
                 yield from self._finished(*sent.popleft())
         while sent:
             yield from self._finished(*sent.popleft())
+
+    def num_at_once(self, size):
+        """Returns how many tiles or images of this height and width are computed at once."""
+        return tiles_at_once(math.prod(size), self.pixel_bytes) if self.pixel_bytes else 1
+
+    def each(self, items, image_of):
+        """Yields each of `items` with a function that returns what `enlarge` does, or None: it is left to that.
+
+        On a GPU, neighbours of one size, each no larger than a tile, are computed at once, and the next ones are
+        sent while these are waited for.
+
+        Args:
+            items: iterable, of which on a GPU some are taken ahead.
+            image_of: function of an item: an array that `enlarge` takes, or None where there is nothing to compute.
+        """
+        if self.pixel_bytes is None:
+            for item in items:
+                yield item, None
+                del item  # while the next one is waited for
+            return
+        sent = deque()
+        for group in grouped(items, lambda item: self._size_at_once(image_of(item)), self.num_at_once):
+            is_alone = self._size_at_once(image_of(group[0])) is None
+            sent.append([(item, None) for item in group] if is_alone
+                        else zip(group, self._send([image_of(item) for item in group]), strict=True))
+            while len(sent) > (0 if is_alone else AHEAD):
+                yield from sent.popleft()
+        while sent:
+            yield from sent.popleft()
+
+    def _size_at_once(self, image):
+        """Returns the size of an image that may be computed together with others, else None."""
+        if image is None:
+            return None
+        parts = tiles(image.shape, self.tile_size, self.halo, self.grid)
+        return image.shape[:2] if len(list(parts)) == 1 and self.num_at_once(image.shape[:2]) > 1 else None
+
+    def _send(self, images):
+        """Begins with images of one size; returns of each a function that waits for its enlarged image, or None."""
+        height, width = images[0].shape[:2]
+        rows, columns = Span(0, height, 0, height), Span(0, width, 0, width)
+        pixels = [ArrayPixels(image, self.scale, self.halo) for image in images]
+        try:
+            wait = functools.cache(self._begin([one.read(rows.window(), columns.window()) for one in pixels], 0,
+                                               lambda num_lr_pixels: None))
+        except Exception:  # noqa: BLE001 - what is too much at once, for the memory as a rule; alone it tells its error
+            return [None] * len(images)
+
+        def finished(i):
+            try:
+                part = wait()[i]
+            except Exception:  # noqa: BLE001 - as above
+                return self.enlarge(images[i])
+            sr, parts = pixels[i].new(), (rows.part(self.scale), columns.part(self.scale))
+            pixels[i].write(sr, *parts, part[parts])
+            return sr
+
+        return [functools.partial(finished, i) for i in range(len(images))]
 
     def _finished(self, group, wait):
         scale, srs = self.scale, wait()
@@ -198,7 +259,7 @@ class SuperResolver:
         if self._exact_forward is None:
             print(f"{self.name}: 16 bits do not hold some of its values: such parts are computed again in float32",
                   file=sys.stderr, flush=True)
-            self._exact_forward = self._forward_of(self.exact, split_tail(self.exact) if self._has_stages else [])
+            self._exact_forward = self._forward_of(self.exact, self._stages(self.exact) if self.memory else [])
         again = [i for i, one in enumerate(sr) if not np.isfinite(one).all()]
         sr = np.array(sr)
         sr[again] = self._exact_forward(batch[again])()
@@ -213,9 +274,9 @@ class SuperResolver:
                                self.is_gpu)
         return whole_network(model, compiler(self.engine))
 
-    def _stages(self):
+    def _stages(self, model):
         try:
-            return split_tail(self.model)
+            return split_tail(model)
         except UserError:
             if self.tile_size:
                 raise

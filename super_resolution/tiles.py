@@ -10,6 +10,7 @@ from errors import UserError
 COPIES = 5.5  # of the largest layer's output that a forward pass holds at most at once: measured, 2 to 5.5
 MEMORY = 768  # MiB for a network's layers
 MEMORY_AT_ONCE = 4096  # MiB for a network's layers on a GPU, which computes several tiles at once
+MOST_AT_ONCE = 64  # tiles or images, which are all read before the first of them is done
 MEMORY_OF_WEIGHTS = 16  # times the size of the weights, where that is more: see `default_memory`
 
 
@@ -81,33 +82,44 @@ def tiles(shape, tile_size, halo, grid=1):
             yield rows, columns
 
 
-def grouped(spans, num_at_once):
-    """Yields tiles, the pairs of `tiles`, in lists of up to `num_at_once` neighbours whose windows have one size.
+def grouped(items, size_of, num_at_once):
+    """Yields items in lists of neighbours of one size, each as soon as it is full.
 
     Where a new size of a batch is compiled anew, those that are too few for a full one are alone.
+
+    Args:
+        items: tiles or images.
+        size_of: function of an item; None: it is alone.
+        num_at_once: function of a size: how many are a full list.
     """
-    group = []
-    for tile in spans:
-        if group and (len(group) == num_at_once or _window_size(tile) != _window_size(group[0])):
-            yield from _whole_or_single(group, num_at_once)
+    group, size = [], None
+    for item in items:
+        last, size = size, size_of(item)
+        if group and size != last:
+            yield from _whole_or_single(group, num_at_once(last))
             group = []
-        group.append(tile)
-    yield from _whole_or_single(group, num_at_once)
+        group.append(item)
+        if size is None or len(group) == num_at_once(size):
+            yield group
+            group = []
+    if group:
+        yield from _whole_or_single(group, num_at_once(size))
 
 
-def _window_size(tile):
-    return [span.end - span.start for span in tile]
+def window_size(tile):
+    """Returns the height and width of what a tile, a pair of `Span`s, sees."""
+    return tuple(span.end - span.start for span in tile)
 
 
 def _whole_or_single(group, num_at_once):
     if len(group) < num_at_once and keras.backend.backend() == "jax":
         return [[tile] for tile in group]
-    return [group] if group else []
+    return [group]
 
 
-def tiles_at_once(tile_size, pixel_bytes):
-    """Returns how many tiles of this size a GPU computes at once."""
-    return max(1, int(MEMORY_AT_ONCE * 2**20 / (COPIES * pixel_bytes * tile_size**2)))
+def tiles_at_once(num_pixels, pixel_bytes):
+    """Returns how many tiles or images of so many LR pixels a GPU computes at once."""
+    return min(MOST_AT_ONCE, max(1, int(MEMORY_AT_ONCE * 2**20 / (COPIES * pixel_bytes * num_pixels))))
 
 
 def even_tile_size(size, tile_size, halo):

@@ -1,15 +1,20 @@
 """Tiles in batches, sent ahead, as on a GPU; and what 16 bits do not hold."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
+import demo
+import evaluate
 from evaluation import load_model
+from imaging.image_files import read_image
 from super_resolution import SuperResolver
 from super_resolution import resolver as module
 from super_resolution.precision import mixed
-from super_resolution.tiles import grouped, tiles
-from tests.conftest import make_photo
+from super_resolution.tiles import grouped, tiles, window_size
+from tests.conftest import make_photo, save_photo
 from tests.golden_cases import NETWORKS, set_weights
 
 MEMORY = 1e-3  # MiB: the smallest tiles
@@ -24,7 +29,7 @@ def model():
 
 @pytest.fixture
 def few_at_once(monkeypatch):
-    monkeypatch.setattr(module, "tiles_at_once", lambda tile_size, pixel_bytes: 3)
+    monkeypatch.setattr(module, "tiles_at_once", lambda num_pixels, pixel_bytes: 3)
 
 
 @pytest.mark.parametrize("options", [
@@ -33,7 +38,7 @@ def few_at_once(monkeypatch):
 def test_batches_of_tiles_that_are_sent_ahead_give_what_single_tiles_give(model, few_at_once, options):
     lr = make_photo(41, 107)
     single, batches = (SuperResolver(model, is_gpu=is_gpu, **options) for is_gpu in (False, True))
-    assert batches.num_at_once == 3
+    assert batches.num_at_once((40, 40)) == 3
     counts = [], []
     ours, theirs = (resolver.enlarge(lr.astype(np.float32), count.append)
                     for resolver, count in zip((batches, single), counts, strict=True))
@@ -43,12 +48,131 @@ def test_batches_of_tiles_that_are_sent_ahead_give_what_single_tiles_give(model,
 
 def test_groups_are_neighbours_of_one_size():
     spans = list(tiles((100, 103), 40, 5, grid=4))
-    groups = list(grouped(iter(spans), 2))
+    groups = list(grouped(iter(spans), window_size, lambda size: 2))
     assert [tile for group in groups for tile in group] == spans
     for group in groups:
         assert len(group) in (1, 2)
         assert len({(rows.end - rows.start, columns.end - columns.start) for rows, columns in group}) == 1
     assert max(map(len, groups)) == 2
+
+
+def seen_by(resolver):
+    """Returns the list to which the shape of every batch is added that `resolver` computes from now on."""
+    shapes, forward = [], resolver._forward
+
+    def watched(batch):
+        shapes.append(batch.shape)
+        return forward(batch)
+
+    resolver._forward = watched
+    return shapes
+
+
+MIXED = [make_photo(20, 22), make_photo(20, 22, seed=1), None, make_photo(20, 22, seed=2),
+         make_photo(20, 22, seed=3)[..., 0], make_photo(20, 22, seed=4).astype(np.uint16) * 257, make_photo(41, 107),
+         make_photo(9, 8), make_photo(20, 22, seed=5),
+         np.dstack([make_photo(20, 22, seed=6), make_photo(20, 22)[..., 0]])]
+
+
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_small_images_of_one_size_are_computed_at_once_and_are_what_each_alone_is(model, few_at_once, self_ensemble):
+    batches, single = (SuperResolver(model, tile_size=40, is_gpu=is_gpu, self_ensemble=self_ensemble)
+                       for is_gpu in (True, False))
+    shapes, whole = seen_by(batches), []
+    for image, enlarge in batches.each(iter(MIXED), lambda image: image):
+        if enlarge is None:
+            whole.append(image is None or image.shape[1] == 107)
+            continue
+        expected, ours = single.enlarge(image), enlarge()
+        assert ours.dtype == image.dtype
+        assert ours.shape == expected.shape
+        assert np.abs(ours.astype(float) - expected).max() <= (257 if image.dtype == np.uint16 else 1)
+    assert whole == [True, True]
+    numbers = [number for number, *_ in shapes]
+    if keras.backend.backend() != "jax":  # which computes those that are too few for a full batch alone
+        assert numbers == [number for number in (2, 3, 1, 2) for _ in range(8 if self_ensemble else 1)]
+    assert sum(numbers) == 8 * (8 if self_ensemble else 1)
+
+
+def test_images_are_computed_one_by_one_where_there_is_no_gpu(model):
+    resolver, taken = SuperResolver(model, is_gpu=False), []
+
+    def items():
+        for image in MIXED:
+            taken.append(image)
+            yield image
+
+    for number, (image, enlarge) in enumerate(resolver.each(items(), lambda image: image), 1):
+        assert enlarge is None
+        assert image is MIXED[number - 1]
+        assert len(taken) == number
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_cannot_be_computed_at_once_is_computed_alone(model, few_at_once, is_late):
+    resolver = SuperResolver(model, tile_size=40, is_gpu=True)
+    forward, images = resolver._forward, [make_photo(20, 22, seed=seed) for seed in range(6)]
+
+    def fail():
+        raise MemoryError("no room for several")
+
+    def failing(batch):
+        if len(batch) == 1:
+            return forward(batch)
+        return fail if is_late else fail()
+
+    resolver._forward = failing
+    enlarged = [enlarge() if enlarge else resolver.enlarge(image)
+                for image, enlarge in resolver.each(images, lambda image: image)]
+    single = SuperResolver(model)
+    for ours, image in zip(enlarged, images, strict=True):
+        assert np.abs(ours.astype(int) - single.enlarge(image)).max() <= 1
+
+
+@pytest.fixture
+def like_a_gpu(monkeypatch, few_at_once):
+    """Returns a function that lets networks be computed as on a GPU from now on, and the sizes of the batches."""
+    numbers = []
+
+    def begin():
+        monkeypatch.setattr(module, "on_gpu", lambda: True)
+        compiler = module.compiler
+        monkeypatch.setattr(module, "compiler", lambda engine: lambda network: counting(compiler(engine)(network)))
+
+    def counting(forward):
+        def call(batch):
+            numbers.append(len(batch))
+            return forward(batch)
+
+        return call
+
+    return begin, numbers
+
+
+def test_demo_and_evaluate_do_as_on_a_gpu_what_they_do_without_one(run_main, model, like_a_gpu, tmp_path):
+    model.save(tmp_path / "model.keras")
+    for i in range(7):
+        save_photo(tmp_path / "in" / f"{i}.png", make_photo(20, 24, seed=i))
+    (tmp_path / "in" / "3.png").write_bytes(b"broken")
+    argv = {demo: ["-i", tmp_path / "in", "-m", tmp_path / "model.keras", "--engine", "keras"],
+            evaluate: ["--images", tmp_path / "in", "-i", tmp_path / "model.keras", "--engine", "keras"]}
+
+    def outcome(name):
+        codes = [run_main(script, *argv[script], "-o", tmp_path / name / end)[0]
+                 for script, end in ((demo, "out"), (evaluate, "eval.json"))]
+        psnrs = json.loads((tmp_path / name / "eval.json").read_text())
+        return codes, {path.name: read_image(path).astype(int) for path in (tmp_path / name / "out").iterdir()}, psnrs
+
+    begin, numbers = like_a_gpu
+    (codes, images, psnrs), _ = outcome("cpu"), begin()
+    gpu_codes, gpu_images, gpu_psnrs = outcome("gpu")
+    assert max(numbers) == 3
+    assert gpu_codes == codes == [1, 1]  # the broken one
+    assert len(images) == 6
+    assert images.keys() == gpu_images.keys()
+    for name, image in images.items():
+        assert np.abs(gpu_images[name] - image).max() <= 1
+    assert gpu_psnrs == pytest.approx(psnrs, abs=1e-4)
 
 
 def overflowing():
