@@ -2,6 +2,7 @@
 # make torture: kills at random moments, odd and hostile files.
 # make results: the figures of the shipped models again, on the test sets in SR_TEST_DATA.
 # make test-backends: the tests on JAX and on PyTorch, in environments of their own without TensorFlow.
+# make test-optional: what needs the packages that are not required: OpenVINO, Ray, those of `convert.py export`.
 # The first two set up .venv first; VENV=DIR uses the environment in DIR as it is.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -24,7 +25,7 @@ BACKEND_TESTS = $(addprefix --ignore=tests/, \
 	weights_checkpoint_test.py weights_hostile_test.py weights_names_test.py \
 	workers_test.py) tests
 
-.PHONY: demo test test-slow torture results test-backends setup
+.PHONY: demo test test-slow torture results test-backends test-optional setup
 
 demo: setup
 	$(BIN)/python demo.py -i ./demo -o ./output
@@ -46,6 +47,11 @@ test-backends: .venv-jax/.installed .venv-torch/.installed
 	SR_TEST_BACKEND=torch .venv-torch/bin/python -m pytest $(PARALLEL) $(BACKEND_TESTS)
 	SR_TEST_BACKEND=jax .venv-jax/bin/python -m pytest $(PARALLEL) $(BACKEND_TESTS)
 
+test-optional: .venv-optional/.installed
+	.venv-optional/bin/python -m pytest -n auto --dist load -m "slow or not slow" \
+		-k "engines or cluster or wdsr-a or wdsr-b-8-x4" $(addprefix tests/, \
+		cluster_test.py engines_test.py evaluate_sharing_test.py runtimes_test.py)
+
 setup: $(if $(ready),,$(VENV)/.installed)
 
 $(VENV)/.installed: requirements/base.txt requirements/tensorflow.txt requirements/test.txt requirements.txt
@@ -56,4 +62,12 @@ $(VENV)/.installed: requirements/base.txt requirements/tensorflow.txt requiremen
 .venv-%/.installed: requirements/base.txt requirements/test.txt requirements/%.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/$*.txt -r requirements/test.txt
+	touch $@
+
+# The optional packages alone; all others are those of $(VENV).
+.venv-optional/.installed: requirements/export.txt requirements/openvino.txt requirements/ray.txt | setup
+	$(BIN)/python -m venv .venv-optional
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$(echo .venv-optional/lib/python3*/site-packages)/others.pth
+	.venv-optional/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@

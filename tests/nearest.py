@@ -38,6 +38,9 @@ class Nearest:
         if "broken" in self.words:
             raise UserError(f"{path}: cannot be loaded")
 
+    def each(self, items, image_of):
+        return ((item, None) for item in items)
+
     def strips(self, image, progress):
         for word, value in zip(self.words, self.words[1:], strict=False):
             if word == "wait":
