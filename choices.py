@@ -21,6 +21,7 @@ FOREIGN_SUFFIXES = (".safetensors", ".pt", ".pth", ".h5", ".hdf5")  # PyTorch's 
 MODEL_SUFFIXES = (".keras", *FOREIGN_SUFFIXES)
 METRICS_ON_REQUEST = ("ssim", "vgg54", "lpips", "dists")  # by an option of their name; all others always
 DATA_ON_DEVICE = ("auto", "yes", "no")
+JIT_COMPILE = ("auto", "yes", "no")
 TABLES = ("text", "markdown", "latex", "csv")
 CHANNELS = ("rgb", "y")
 # How images are compared: the channels, the pixels of border removed (a number, scale or scale+N), and whether the

@@ -13,6 +13,7 @@ from command_line import (
     RESUME_OPTIONS,
     add_device_options,
     add_distribution_options,
+    add_jit_option,
     add_keeping_options,
     add_log_options,
     add_precision_option,
@@ -139,6 +140,7 @@ def _add_training_options(group):
     group.add_argument("--num-init-batches", type=number(int, 0), default=0, metavar="N",
                        help="batches for the data-based initialization of weight normalization")
     add_precision_option(group)
+    add_jit_option(group)
 
 
 def _add_saving_options(group):
@@ -208,7 +210,7 @@ def _check_steps(p, args):
 def main(args):
     """Trains a network and returns the exit code."""
     devices = prepare_training(args, accumulating=args.gradient_accumulation > 1, clipping=_num_clips(args) > 0,
-                               float16=args.precision == "float16")
+                               float16=args.precision == "float16", compiled=args.jit_compile == "yes")
     train_pairs, valid_pairs, inputs = find_inputs(args, parser(), RESUMABLE, devices, not args.no_validation,
                                                    ", or train without them, by --no-validation")
     from training.on_device import check_choice, on_device
@@ -251,7 +253,7 @@ def build(args, devices=None):
         ema=args.ema, gradient_accumulation=args.gradient_accumulation,
         steps_per_execution=args.steps_per_execution,
         steps_done=args.initial_epoch * args.iterations_per_epoch, clipnorm=args.clipnorm,
-        global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue, devices=devices)
+        global_clipnorm=args.global_clipnorm, clipvalue=args.clipvalue, jit_compile=args.jit_compile, devices=devices)
     return inference_model, network, schedule
 
 

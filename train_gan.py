@@ -13,6 +13,7 @@ from command_line import (
     RESUME_OPTIONS,
     add_device_options,
     add_distribution_options,
+    add_jit_option,
     add_keeping_options,
     add_log_options,
     add_precision_option,
@@ -81,6 +82,7 @@ def parser():
                           help="validate and save a moving average of the generator's weights, with this momentum "
                                "(such as 0.999)")
     add_precision_option(training)
+    add_jit_option(training)
     saving = p.add_argument_group("saving")
     add_log_options(saving)
     add_keeping_options(saving)
@@ -142,7 +144,8 @@ def _build(args, devices):
         devices=devices)
     with computing_in(args.precision), devices.scope():
         features = _features(args, args.content_loss)
-    return inference_model, *compile_gan(generator, judge, features, learning_rates, args.ema, devices), learning_rates
+    steps = compile_gan(generator, judge, features, learning_rates, args.ema, args.jit_compile, devices)
+    return inference_model, *steps, learning_rates
 
 
 def _features(args, name):

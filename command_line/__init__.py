@@ -16,6 +16,7 @@ from command_line.groups import (
     add_dataset_options,
     add_device_options,
     add_engine_option,
+    add_jit_option,
     add_keeping_options,
     add_log_options,
     add_precision_option,
@@ -51,9 +52,9 @@ from command_line.sharing import add_sharing_options, check_sharing
 __all__ = [
     "LARGEST", "LARGEST_SEED", "PAIRING_ADVICE", "RESUME_OPTIONS", "STOP_SECONDS", "STOP_SIGNALS", "Formatter",
     "Parser", "add_dataset_options", "add_device_options", "add_distribution_options", "add_engine_option",
-    "add_keeping_options", "add_log_options", "add_precision_option", "add_run_options", "add_sharing_options",
-    "add_training_data_options", "add_vgg_weights", "add_white_level", "args_lines", "check_distribution",
-    "check_scale", "check_sharing", "choose_tf32", "evaluation_options", "folder_part", "id_range",
-    "limit_gpu_memory", "model_file", "number", "prepare_backend", "process_group", "report_devices",
+    "add_jit_option", "add_keeping_options", "add_log_options", "add_precision_option", "add_run_options",
+    "add_sharing_options", "add_training_data_options", "add_vgg_weights", "add_white_level", "args_lines",
+    "check_distribution", "check_scale", "check_sharing", "choose_tf32", "evaluation_options", "folder_part",
+    "id_range", "limit_gpu_memory", "model_file", "number", "prepare_backend", "process_group", "report_devices",
     "resume_command", "run", "run_lines", "say_done", "script_parser", "typed_options", "words_for",
 ]

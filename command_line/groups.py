@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from choices import DEGRADATIONS, DOWNGRADES, ENGINES, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
+from choices import DEGRADATIONS, DOWNGRADES, ENGINES, JIT_COMPILE, NETWORK_SCALES, SCALES, TRAINING_PRECISIONS
 from command_line.parsing import LARGEST_SEED, folder_part, id_range, number
 
 # What to do in a training without a folder of validation images.
@@ -69,6 +69,13 @@ def add_precision_option(parser):
     """Adds `--precision` of a training."""
     parser.add_argument("--precision", choices=TRAINING_PRECISIONS, default="float32",
                         help="of the computation; weights and saved models are float32")
+
+
+def add_jit_option(parser):
+    """Adds `--jit-compile` of a training."""
+    parser.add_argument("--jit-compile", choices=JIT_COMPILE, default="auto",
+                        help="compile steps by XLA (TensorFlow, JAX) or torch.compile (PyTorch), so that the first one "
+                             "takes longer; auto: on JAX, and on TensorFlow where there is a GPU")
 
 
 def add_vgg_weights(parser):

@@ -135,7 +135,8 @@ def test_several_processes_are_refused_by_tensorflow():
 
 
 @on_tensorflow
-@pytest.mark.parametrize("argv", [["--gradient-accumulation", 2], ["--global-clipnorm", 1], ["--precision", "float16"]])
+@pytest.mark.parametrize("argv", [["--gradient-accumulation", 2], ["--global-clipnorm", 1], ["--precision", "float16"],
+                                  ["--jit-compile", "yes"]])
 def test_what_mirrored_devices_would_compute_otherwise_is_refused(run_main, dataset, monkeypatch, argv):
     monkeypatch.setattr("training.distribution.MirroredDevices.__init__", lambda self: None)
     result = run_main(train, "-d", dataset, "--distribute", "--iterations-per-epoch", 4, *argv)

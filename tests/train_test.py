@@ -175,6 +175,14 @@ def test_checkpoints_are_float32_inference_models(train_tiny, precision):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="torch.compile takes minutes")
+def test_compiled_steps_have_the_losses_of_others(train_tiny):
+    runs = [train_tiny("--jit-compile", choice)[1] for choice in ("yes", "no")]
+    for compiled, other in zip(*map(history, runs), strict=True):
+        assert compiled == pytest.approx(other, rel=1e-3)
+
+
+@pytest.mark.slow
 def test_training_lowers_the_loss(train_tiny):
     _, run = train_tiny("--iterations-per-epoch", 20, "--epochs", 3)
     losses = [row["loss"] for row in history(run)]

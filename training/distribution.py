@@ -49,7 +49,7 @@ class Devices:
             raise UserError(f"a batch of {batch_size} is not to be shared evenly by {self.num_devices} devices: choose "
                             f"a multiple of {self.num_devices}")
 
-    def check_supported(self, accumulating=False, clipping=False, float16=False, adversarial=False):
+    def check_supported(self, accumulating=False, clipping=False, float16=False, adversarial=False, compiled=False):
         """Raises a `UserError` if this way of training does not give on these devices what it gives on one.
 
         Args:
@@ -57,6 +57,7 @@ class Devices:
             clipping: gradients are clipped.
             float16: the loss is scaled, as that precision needs it.
             adversarial: batches are trained on one by one, as an adversarial training does.
+            compiled: steps are compiled by XLA on request.
         """
 
     def agree(self, code, at_once=False):
@@ -98,11 +99,12 @@ class MirroredDevices(Devices):
     def scope(self):
         return self.strategy.scope()
 
-    def check_supported(self, accumulating=False, clipping=False, float16=False, adversarial=False):
+    def check_supported(self, accumulating=False, clipping=False, float16=False, adversarial=False, compiled=False):
         refused = {
             "the accumulation of gradients (MirroredStrategy refuses it)": accumulating,
             "the clipping of gradients (Keras would clip those of each device)": clipping,
             "adversarial training (Keras' train_on_batch would give each device the whole batch)": adversarial,
+            "compiling by XLA (it was not tried)": compiled,
             "float16 (Keras would look at the gradients of the first device alone; bfloat16 is supported)": float16}
         for what, is_wanted in refused.items():
             if is_wanted:

@@ -11,7 +11,7 @@ from model import build_network, discriminator
 from training.adversarial import DiscriminatorStep, GeneratorStep
 from training.distribution import Devices
 from training.loop import Training
-from training.networks import averaged_weights, computing_in, jit_compile
+from training.networks import averaged_weights, chosen_jit, computing_in
 
 # The discriminator has nothing left to learn once its loss is no further than this above the least possible one.
 WON = 0.02
@@ -38,7 +38,7 @@ def build_gan(generator_name, scale, *, num_filters, num_res_blocks, hr_patch_si
     return inference_model, generator, judge
 
 
-def compile_gan(generator, judge, features, learning_rates, ema=None, devices=None):
+def compile_gan(generator, judge, features, learning_rates, ema=None, jit_compile="auto", devices=None):
     """Returns the compiled `GeneratorStep` and `DiscriminatorStep`, with all variables of their optimizers.
 
     Args:
@@ -47,6 +47,7 @@ def compile_gan(generator, judge, features, learning_rates, ema=None, devices=No
         features: VGG19 network of the content loss, on the same devices.
         learning_rates: schedule of 'generator' and of 'discriminator', functions of the step.
         ema: momentum of the moving average of the generator's weights, None for no average.
+        jit_compile: 'auto', 'yes' or 'no', see `training.networks.chosen_jit`.
         devices: `Devices` on which the networks were built; by default one.
     """
     averages = {} if ema is None else {"generator": {"use_ema": True, "ema_momentum": ema}}
@@ -55,7 +56,7 @@ def compile_gan(generator, judge, features, learning_rates, ema=None, devices=No
                  "discriminator": DiscriminatorStep(generator, judge)}
         for name, step in steps.items():
             adam = keras.optimizers.Adam(learning_rates[name], name=f"{name}_adam", **averages.get(name, {}))
-            step.compile(adam, jit_compile=jit_compile())
+            step.compile(adam, jit_compile=chosen_jit(jit_compile))
             step.optimizer.build(step.trainable_variables)
     return steps["generator"], steps["discriminator"]
 

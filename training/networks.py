@@ -50,7 +50,7 @@ def build_models(name, scale, *, precision="float32", padding="symmetric", devic
 
 def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm=False, ema=None,
                   gradient_accumulation=1, steps_per_execution=1, steps_done=0, clipnorm=None, global_clipnorm=None,
-                  clipvalue=None, devices=None):
+                  clipvalue=None, jit_compile="auto", devices=None):
     """Compiles `network` with an optimizer, a pixel-wise loss and PSNR, and makes all variables of its training.
 
     Args:
@@ -64,6 +64,7 @@ def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm
             average go on counting batches, as Keras does.
         steps_per_execution: steps that the backend does in one go; on PyTorch, and on several devices, one.
         steps_done: steps of an earlier training, from which the schedule goes on.
+        jit_compile: 'auto', 'yes' or 'no', see `chosen_jit`.
         clipnorm, global_clipnorm, clipvalue: as of `keras.optimizers.Adam`, on the mean gradient.
         devices: `Devices` on which the network was built; by default one.
 
@@ -87,8 +88,8 @@ def compile_model(network, schedule, *, loss="mae", optimizer="adam", weightnorm
         # fit ends after every epoch here, and would put the average in place of the weights.
         made.finalize_variable_values = lambda variables: None
         network.compile(made, loss=pixel_loss(loss),
-                        metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")], jit_compile=jit_compile(),
-                        steps_per_execution=steps_per_execution)
+                        metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")],
+                        jit_compile=chosen_jit(jit_compile), steps_per_execution=steps_per_execution)
         _build_variables(network)
     (step,) = (variable for variable in made.variables if variable.name == "iteration")
     step.assign(steps_done)  # `iterations` is no variable but the number of updates where gradients accumulate
@@ -148,15 +149,22 @@ def averaged_weights(network):
             variable.assign(value)
 
 
-def jit_compile():
-    """XLA is slower than TensorFlow's own kernels on a CPU; elsewhere Keras chooses."""
+def chosen_jit(choice):
+    """Returns what Keras takes as `jit_compile`.
+
+    Args:
+        choice: 'yes': steps are compiled by XLA, on PyTorch by `torch.compile`; 'no': they are not; 'auto': Keras
+            chooses, except on a CPU, where XLA is slower than TensorFlow's own kernels.
+    """
     if keras.backend.backend() != "tensorflow":
-        return "auto"
+        return {"auto": "auto", "yes": True, "no": False}[choice]
     import tensorflow as tf
 
     if tf.distribute.has_strategy():  # not tried together with XLA
         return False
-    return "auto" if tf.config.list_physical_devices("GPU") else False
+    if choice == "auto":
+        return "auto" if tf.config.list_physical_devices("GPU") else False
+    return choice == "yes"
 
 
 def _build_variables(network):
