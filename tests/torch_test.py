@@ -109,3 +109,17 @@ def test_training_edsr_gives_the_losses_of_plain_pytorch():
     assert ours_all == pytest.approx(theirs_all, rel=1e-3)
     assert np.mean(ours_all[-10:]) < 0.7 * ours_all[0]
     assert to_numpy(ours(lr)).shape == hr.shape
+
+
+def test_images_and_kernels_reach_pytorch_channels_last(monkeypatch):
+    convolve, seen = torch.nn.functional.conv2d, []
+
+    def watched(images, kernel, *args, **kwargs):
+        result = convolve(images, kernel, *args, **kwargs)
+        seen.extend(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (images, kernel, result))
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", watched)
+    edsr(2, num_filters=4, num_res_blocks=1)(np.zeros((2, 7, 9, 3), "float32"))
+    assert len(seen) >= 3 * 5
+    assert all(seen)
