@@ -241,11 +241,12 @@ def _run_model(args, work, jobs, sizes, figures, page, bar):
     from comparison import Presentation, find_hr
     from super_resolution.batch import Batch
     from super_resolution.existing import sort_out
+    from super_resolution.work import ENGINE_NOTES
 
     super_resolve = work.load()
     factor, settings = args.outscale or super_resolve.scale, work.settings()
     print(f"{super_resolve.name}: x{super_resolve.scale}" + (f", resized to x{factor:g}" if args.outscale else "")
-          + (", computed by OpenVINO" if super_resolve.engine == "openvino" else "")
+          + ENGINE_NOTES[super_resolve.engine]
           + ("" if args.model else f", {len(jobs)} {_kind(jobs)}"))
     todo, kept, refused, again = sort_out(jobs, settings, factor, figures, args.skip_existing, args.overwrite)
     _tell_sorted(again, refused)

@@ -154,7 +154,7 @@ class Evaluator:
             self._enlarge = load_model(model.path, self._enlarge, model.self_ensemble, model.precision, model.engine)
             self._path = model.path
         if model.scale not in (None, self._enlarge.scale):
-            raise UserError(f"{model.path}: is a model for scale {self._enlarge.scale}, not for --scale {model.scale}")
+            raise UserError(f"{model.path}: is a model for scale {self._enlarge.scale}, not for scale {model.scale}")
         return self._enlarge
 
     def _note(self, subject, error):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from super_resolution.existing import fitting, make_settings, sort_out
 
+ENGINE_NOTES = {"keras": "", "openvino": ", computed by OpenVINO"}  # of what is said of a model
+
 
 class Work(NamedTuple):
     """How images are super-resolved.
@@ -67,8 +69,8 @@ class Work(NamedTuple):
 
     def title(self, super_resolve, jobs):
         """Returns what is said where a process begins with jobs."""
-        engine = ", computed by OpenVINO" if super_resolve.engine == "openvino" else ""
-        return f"{super_resolve.name}: x{super_resolve.scale}, {len(jobs)} images{engine}"
+        return (f"{super_resolve.name}: x{super_resolve.scale}, {len(jobs)} images"
+                f"{ENGINE_NOTES[super_resolve.engine]}")
 
     def label(self, job):
         """Returns the path of a job's image."""

@@ -244,7 +244,7 @@ def test_a_metric_is_a_function_and_a_row(run_main, models, photos, tmp_path, mo
 def test_a_model_of_another_scale_is_named(run_main, models, dataset, tmp_path):
     indir, _ = models
     result = run_main(evaluate, "-d", dataset, "-i", indir, "-o", tmp_path / "eval.json", "--scale", 3)
-    assert f"{indir / 'epoch-001.keras'}: is a model for scale 2, not for --scale 3" in result[2]
+    assert f"{indir / 'epoch-001.keras'}: is a model for scale 2, not for scale 3" in result[2]
     assert_one_line_error(result, indir, "none of its 2 models could be evaluated")
     assert not (tmp_path / "eval.json").exists()
 
