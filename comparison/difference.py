@@ -79,4 +79,4 @@ def write_difference_figures(results, reference, folder):
 
 def read_hr(path):
     """Returns an original (H, W, 3), uint8, of an image file or of a data set's array."""
-    return stored_image(Path(path)).map() if path.endswith(".npy") else read_image(path)
+    return stored_image(Path(path)).read() if path.endswith(".npy") else read_image(path)

@@ -1,7 +1,6 @@
 """Images in files of numpy arrays: checked when they are found, and read only as long as they are the same."""
 
 import math
-import mmap
 import os
 import stat
 import warnings
@@ -28,20 +27,37 @@ class StoredImage(NamedTuple):
     bytes: int
     mtime_ns: int
 
-    def map(self):
-        """Returns the image as a read-only view of the file, without reading it; raises `ArrayChanged`."""
+    def read(self, first=0, last=None):
+        """Returns rows `first` to `last`, by default all, as a read-only array; raises `ArrayChanged`.
+
+        They are read, not mapped: a file that is cut while it is copied from a map would end the process.
+        """
+        last = self.shape[0] if last is None else min(last, self.shape[0])
+        row_bytes = math.prod(self.shape[1:])
         try:
             file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # faster than `open`, for each patch
             try:
+                os.lseek(file, self.offset + first * row_bytes, os.SEEK_SET)
+                content = _read(file, (last - first) * row_bytes)
                 status = os.fstat(file)
-                if (status.st_size, status.st_mtime_ns) != self[3:]:
-                    raise ArrayChanged(f"{self.path}: was replaced or changed since it was found")
-                content = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
             finally:
                 os.close(file)
         except OSError as error:
             raise ArrayChanged(f"{self.path}: can no longer be read: {error.strerror}") from error
-        return np.frombuffer(content, np.uint8, math.prod(self.shape), self.offset).reshape(self.shape)
+        if (status.st_size, status.st_mtime_ns) != self[3:]:  # which was looked at last, so that it tells of all
+            raise ArrayChanged(f"{self.path}: was replaced or changed since it was found")
+        return np.frombuffer(content, np.uint8).reshape(last - first, *self.shape[1:])
+
+
+def _read(file, count):
+    """Returns `count` bytes of an open file, or what there is of them."""
+    content = os.read(file, count)
+    if len(content) in (0, count):
+        return content
+    parts = [content]  # one call reads 2 GB at most
+    while parts[-1] and (left := count - sum(map(len, parts))):
+        parts.append(os.read(file, left))
+    return b"".join(parts)
 
 
 def stored_image(path):

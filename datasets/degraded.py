@@ -43,7 +43,7 @@ class DegradedPair(NamedTuple):
     def load(self, scale):
         """Returns `hr`, cropped to a multiple of `scale`, and `lr`, (H, W, 3) uint8, which the name fixes."""
         height, width, _ = self.lr_shape
-        hr = self.hr.map()[:height * scale, :width * scale]
+        hr = self.hr.read(0, height * scale)[:, :width * scale]
         return hr, self.degradation.lr(hr, scale, number_of(self.name))
 
     def crop(self, y, x, size, scale, number):
@@ -55,7 +55,7 @@ class DegradedPair(NamedTuple):
             scale: of the pair.
             number: of the sample, which fixes what is random.
         """
-        hr = self.hr.map()[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+        hr = self.hr.read(y * scale, (y + size) * scale)[:, x * scale:(x + size) * scale]
         return hr, self.degradation.lr(hr, scale, number)
 
 

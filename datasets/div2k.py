@@ -40,15 +40,15 @@ class ImagePair(NamedTuple):
     def load(self, scale):
         """Returns `hr`, cropped to `scale` times the size of `lr`, and `lr`, (H, W, 3) uint8."""
         height, width, _ = self.lr_shape
-        return self.hr.map()[:height * scale, :width * scale], self.lr.map()
+        return self.hr.read(0, height * scale)[:, :width * scale], self.lr.read()
 
     def crop(self, y, x, size, scale, number):
         """Returns the patches of `hr` and `lr` whose corner is at (y, x) in LR pixels, `size` LR pixels on a side.
 
         `number` is that of the sample, of which stored images make no use.
         """
-        hr = self.hr.map()[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
-        return hr, self.lr.map()[y:y + size, x:x + size]
+        hr = self.hr.read(y * scale, (y + size) * scale)[:, x * scale:(x + size) * scale]
+        return hr, self.lr.read(y, y + size)[:, x:x + size]
 
 
 def hr_dir(dataset, subset):

@@ -168,8 +168,8 @@ def test_div2k_is_fetched_and_becomes_a_data_set_that_can_be_trained_on(run_main
     for downgrade, scale, lr in (("bicubic", 2, "LR_bicubic/X2/{}x2"), ("mild", 4, "LR_mild/{}x4m")):
         pairs = find_training_pairs(tmp_path / "BIN", scale, downgrade)
         for subset, image_id, (pair,) in zip(("train", "valid"), ("0001", "0801"), pairs, strict=True):
-            assert np.array_equal(pair.hr.map(), images[f"DIV2K_{subset}_HR/{image_id}.png"])
-            assert np.array_equal(pair.lr.map(), images[f"DIV2K_{subset}_{lr.format(image_id)}.png"])
+            assert np.array_equal(pair.hr.read(), images[f"DIV2K_{subset}_HR/{image_id}.png"])
+            assert np.array_equal(pair.lr.read(), images[f"DIV2K_{subset}_{lr.format(image_id)}.png"])
     assert len(asked) == 6  # each archive once
 
 

@@ -288,8 +288,8 @@ def test_own_pairs_become_a_data_set(run_main, own_pairs, tmp_path):
     train, valid = find_training_pairs(tmp_path / "bin", 2, "camera")
     assert len(train + valid) == 3
     for pair in train + valid:
-        assert np.array_equal(pair.hr.map(), read_image(sources[pair.name]))
-        assert np.array_equal(pair.lr.map(), read_image(own_pairs[sources[pair.name]]))
+        assert np.array_equal(pair.hr.read(), read_image(sources[pair.name]))
+        assert np.array_equal(pair.lr.read(), read_image(own_pairs[sources[pair.name]]))
         assert pair.load(2)[0].shape[:2] == tuple(2 * size for size in pair.lr_shape[:2])
     save_photo(tmp_path / "LR" / "a.png", make_photo(12, 15, seed=20))
     assert "1 images converted, 2 up to date" in run_main(convert, *argv)[1]

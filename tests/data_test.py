@@ -166,15 +166,19 @@ def _result_pipe():
 
 
 def replace_by_a_smaller_one(path):
-    """Puts another array in the place of one. To cut it where it lies could end a thread that is reading it."""
     np.save(path.with_name("smaller.npy"), np.load(path)[1:])
     path.with_name("smaller.npy").replace(path)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
 
 
 @pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("spoil", "cause"), [
     (os.utime, "was replaced or changed since it was found"),
     (replace_by_a_smaller_one, "was replaced or changed since it was found"),
+    (cut, "was replaced or changed since it was found"),
     (os.unlink, "can no longer be read: No such file or directory")])
 def test_an_array_that_is_no_longer_the_same_is_named_where_its_batch_is_used(pairs, in_processes, spoil, cause):
     sequence = PatchSequence(PatchStream(pairs[:1], 3, batch_size=4, patch_size=9), None, 1, in_processes)
@@ -187,6 +191,27 @@ def test_an_array_that_is_no_longer_the_same_is_named_where_its_batch_is_used(pa
         with pytest.raises(ArrayChanged, match=f"^{path}: {cause}$"):
             call()
     sequence.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_array_that_is_cut_while_it_is_read_is_named_and_ends_no_process(pairs, monkeypatch, when):
+    read, path = os.read, pairs[0].hr.path
+
+    def read_while_it_is_cut(file, count):
+        content = read(file, count) if when == "after" else None
+        cut(path)
+        return content or read(file, count)
+
+    monkeypatch.setattr("datasets.arrays.os.read", read_while_it_is_cut)
+    with pytest.raises(ArrayChanged, match=f"^{path}: was replaced or changed since it was found$"):
+        pairs[0].crop(0, 0, 9, 3, 0)
+
+
+def test_rows_of_an_array_are_read_however_few_at_a_time(pairs, monkeypatch):
+    read, hr = os.read, np.load(pairs[0].hr.path)
+    monkeypatch.setattr("datasets.arrays.os.read", lambda file, count: read(file, min(count, 100)))
+    assert np.array_equal(pairs[0].hr.read(2, 7), hr[2:7])
+    assert np.array_equal(pairs[0].hr.read(), hr)
 
 
 def test_the_first_batch_is_loaded_once_where_it_is_waited_for(pairs, monkeypatch):

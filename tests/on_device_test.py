@@ -12,7 +12,7 @@ from errors import UserError
 from model import pixel_loss
 from tests.conftest import assert_one_line_error, make_photo, to_numpy
 from training import on_device as module
-from training.networks import jit_compile
+from training.networks import chosen_jit
 from training.on_device import DevicePatches, free_memory, num_bytes, on_device
 
 SCALE = 2
@@ -65,7 +65,7 @@ def network_of():
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same"),
                                 keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 3, padding="same")])
-    network.compile("adam", loss=pixel_loss("mae"), jit_compile=jit_compile())
+    network.compile("adam", loss=pixel_loss("mae"), jit_compile=chosen_jit("auto"))
     return network
 
 

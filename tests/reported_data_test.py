@@ -88,9 +88,9 @@ def bicubic(*names, first_seed=0):
 def test_df2k_trains_on_six_different_arrays(tmp_path):
     names = [f"{i:0{digits}d}" for i in (1, 2, 3) for digits in (4, 6)]
     pairs = find_pairs(converted(tmp_path, {"train": bicubic(*names)}), "train", 2, "bicubic")
-    assert len({pair.hr.map().tobytes() for pair in pairs}) == 6
+    assert len({pair.hr.read().tobytes() for pair in pairs}) == 6
     for pair in pairs:
-        assert np.array_equal(reduced(pair.hr.map(), 2), pair.lr.map())
+        assert np.array_equal(reduced(pair.hr.read(), 2), pair.lr.read())
 
 
 @pytest.mark.parametrize("names", [["000001", "000002", "000003"], ["0001_s001", "0001_s002", "0002_s001"]],
@@ -118,7 +118,7 @@ def test_all_tracks_of_div2k_train_as_they_were_unpacked(tmp_path, downgrade, sc
     pairs = find_pairs(folder, "train", scale, downgrade)
     assert [f"{pair.lr.path.parent.name}/{pair.lr.path.stem}" for pair in pairs] == [
         f"DIV2K_train_LR_{name}" for name in lr_names]
-    assert all(np.array_equal(reduced(pair.hr.map(), scale), pair.lr.map()) for pair in pairs)
+    assert all(np.array_equal(reduced(pair.hr.read(), scale), pair.lr.read()) for pair in pairs)
 
 
 def test_one_photo_can_be_trained_on_as_the_errors_advise(run_main, tmp_path):
