@@ -199,11 +199,11 @@ class SuperResolver:
         """Begins with images of one size; returns of each a function that waits for its enlarged image, or None."""
         height, width = images[0].shape[:2]
         rows, columns = Span(0, height, 0, height), Span(0, width, 0, width)
-        pixels = [ArrayPixels(image, self.scale, self.halo) for image in images]
         try:
+            pixels = [ArrayPixels(image, self.scale, self.halo) for image in images]
             wait = functools.cache(self._begin([one.read(rows.window(), columns.window()) for one in pixels], 0,
                                                lambda num_lr_pixels: None))
-        except Exception:  # noqa: BLE001 - what is too much at once, for the memory as a rule; alone it tells its error
+        except Exception:  # noqa: BLE001 - too much at once, for the memory as a rule; alone each tells its own error
             return [None] * len(images)
 
         def finished(i):

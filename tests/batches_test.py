@@ -8,6 +8,7 @@ import pytest
 
 import demo
 import evaluate
+from errors import UserError
 from evaluation import load_model
 from imaging.image_files import read_image
 from super_resolution import SuperResolver
@@ -54,6 +55,14 @@ def test_groups_are_neighbours_of_one_size():
         assert len(group) in (1, 2)
         assert len({(rows.end - rows.start, columns.end - columns.start) for rows, columns in group}) == 1
     assert max(map(len, groups)) == 2
+
+
+def test_an_image_that_is_none_is_left_to_its_own_error(model, few_at_once):
+    images = [make_photo(20, 22), np.zeros((20, 22, 5), np.uint8), make_photo(20, 22)]
+    resolver = SuperResolver(model, tile_size=40, is_gpu=True)
+    assert [enlarge for _, enlarge in resolver.each(images, lambda image: image)] == [None] * 3
+    with pytest.raises(UserError, match=r"shape \(20, 22, 5\) is not supported"):
+        resolver.enlarge(images[1])
 
 
 def seen_by(resolver):
