@@ -1,5 +1,6 @@
 """The door to training data: pairs of images, and random patches of them as a Keras data set."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -13,6 +14,7 @@ from datasets.patches import PatchStream, start_worker, worker_batch
 from datasets.workers import WorkerPool
 from errors import UserError
 
+PREFETCHED = 2  # batches that TensorFlow copies ahead
 SUBSETS = {"train": "training", "valid": "validation"}  # and what messages call their images
 
 
@@ -143,8 +145,8 @@ class PatchSequence(keras.utils.PyDataset):
             self._futures.pop(index, None)
 
     def load_first(self):
-        """Waits until the batch of index 0 is loaded, and keeps it; raises what `self[0]` raises."""
-        self._load_together(0)
+        """Waits until the batch of index 0 is loaded, keeps it and returns it; raises what `self[0]` raises."""
+        return self._load_together(0)
 
     @property
     def has_failed(self):
@@ -207,3 +209,25 @@ class PatchSequence(keras.utils.PyDataset):
         elif self._executor is None:
             self._executor = ThreadPoolExecutor(self.num_workers)
         return self._executor.submit(worker_batch if self.in_processes else self.stream.batch, number)
+
+
+def tensorflow_dataset(sequence):
+    """Returns the batches of a `PatchSequence` as a `tf.data.Dataset`, which Keras reads as it reads the sequence.
+
+    It is the one that Keras makes, without autotuning: TensorFlow ends the thread of that by a signal that it may miss
+    while the processors are busy, and then waits for its next round, up to a minute at the end of an epoch.
+    """
+    import tensorflow as tf
+
+    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in sequence.load_first())
+    count = sequence.num_batches
+
+    def batches():
+        for index in itertools.count() if count is None else range(count):
+            yield sequence[index]
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(PREFETCHED)
+    cardinality = tf.data.INFINITE_CARDINALITY if count is None else count
+    return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).with_options(options)

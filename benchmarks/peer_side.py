@@ -106,13 +106,12 @@ def ours_pairs(case):
     network = keras.Model(lr, keras.layers.UpSampling2D(2)(keras.layers.Conv2D(3, 1)(lr)))
     network.compile("sgd", "mae", jit_compile=False)
     if case["what"] == "constant":
-        batch = stream.batch(0)
-        sequence = _Constant(batch)
-    else:
-        from data import PatchSequence
+        constant = _Constant(stream.batch(0))
+        return lambda: network.fit(constant, verbose=0, shuffle=False), facts
+    from data import PatchSequence, tensorflow_dataset
 
-        sequence = PatchSequence(stream, BATCHES, 1, False, 16)
-    return lambda: network.fit(sequence, steps_per_epoch=BATCHES, verbose=0, shuffle=False), facts
+    patches = PatchSequence(stream, BATCHES, 1, False, 16)
+    return lambda: network.fit(tensorflow_dataset(patches), verbose=0, shuffle=False), facts
 
 
 def _Constant(batch):

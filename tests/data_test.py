@@ -19,6 +19,7 @@ from datasets.patches import PatchStream
 from errors import UserError
 from imaging.resize import downscale
 from tests.conftest import make_photo
+from training.pixelwise import reading
 
 
 def write_pair(dataset, image_id, lr, scale, subset="train"):
@@ -190,6 +191,21 @@ def test_an_array_that_is_no_longer_the_same_is_named_where_its_batch_is_used(pa
     for call in (lambda: sequence[0], sequence.check):
         with pytest.raises(ArrayChanged, match=f"^{path}: {cause}$"):
             call()
+    sequence.close()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's data sets")
+@pytest.mark.parametrize("num_batches", [3, None])
+def test_tensorflow_reads_the_batches_without_autotuning_whose_end_it_may_wait_for(pairs, num_batches):
+    sequence = PatchSequence(PatchStream(pairs, 3, batch_size=4, patch_size=9), num_batches)
+    with reading(sequence, None) as batches:
+        assert not batches.options().autotune.enabled
+        assert int(batches.cardinality()) == (num_batches or -1)  # -1: endless
+        for number, (lr, hr) in enumerate(batches.take(3)):
+            expected = sequence.stream.batch(number)
+            assert np.array_equal(lr, expected[0])
+            assert np.array_equal(hr, expected[1])
+    assert number == 2
     sequence.close()
 
 

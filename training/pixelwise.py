@@ -8,6 +8,7 @@ from collections import deque
 import keras
 import numpy as np
 
+from data import tensorflow_dataset
 from errors import UserError
 from evaluation import DIV2KSample, Protocol, measure
 from training.interrupts import Interrupted
@@ -23,12 +24,13 @@ LONGEST_EXECUTION = 1.0  # seconds that several steps in one go may take: a sign
 def reading(sequence, network):
     """Within the block a Keras network reads a `PatchSequence`; what the sequence fails with is raised as it is.
 
+    The value of the block is what the network is to be given in place of the sequence.
     TensorFlow would make an error of its own of it. JAX needs the first batch to be sound, since it takes the
     variables' values before it asks for that, and they would be lost.
     """
     sequence.load_first()
     try:
-        yield
+        yield tensorflow_dataset(sequence) if keras.backend.backend() == "tensorflow" else sequence
     except Exception as error:
         if keras.backend.backend() == "jax":  # evaluate, unlike fit, leaves the variables without their values
             network.jax_state_sync()
@@ -81,8 +83,8 @@ class PixelTraining(Training):
         self.sequence.together = self.network.steps_per_execution
         monitor = StepMonitor(self, epoch, progress.step)
         try:
-            with self.devices.scope(), reading(self.sequence, self.network):
-                history = self.network.fit(self.sequence, epochs=epoch + 1, initial_epoch=epoch, shuffle=False,
+            with self.devices.scope(), reading(self.sequence, self.network) as batches:
+                history = self.network.fit(batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False,
                                            verbose=0, callbacks=[monitor])
         except (Interrupted, *DATA_FAILURES):
             monitor.leave()
@@ -136,8 +138,8 @@ class PatchValidation:
 
     def __call__(self, run):
         self.sequence.together = run.network.steps_per_execution
-        with run.devices.scope(), reading(self.sequence, run.network):
-            logs = run.network.evaluate(self.sequence, verbose=0, return_dict=True,
+        with run.devices.scope(), reading(self.sequence, run.network) as batches:
+            logs = run.network.evaluate(batches, verbose=0, return_dict=True,
                                         callbacks=[ValidationMonitor(run)])
         return {f"val_{name}": float(value) for name, value in logs.items()}
 
