@@ -151,6 +151,7 @@ def test_a_huge_image_takes_little_memory():
     assert peak < 40 * 2**20  # sr alone is 275 MiB
 
 
+@pytest.mark.slow
 def test_labels_are_what_evaluate_finds(test_data):
     hr_path = test_data / "testsets" / "Set5" / "baby.png"
     lr_path = test_data / "testsets" / "LR_bicubic" / "Set5" / "X4" / "baby_LRBI_x4.png"

@@ -237,6 +237,7 @@ def save_12_bits(path, white=4095):
     return grey
 
 
+@pytest.mark.slow
 def test_a_range_of_12_bits_is_named_and_scaled_by_its_white_level(run_main, tmp_path):
     grey = save_12_bits(tmp_path / "photos" / "a.png")
     save_12_bits(tmp_path / "photos" / "b.png", 4000)

@@ -434,6 +434,7 @@ def test_the_shipped_model_super_resolves_the_demo_folder(tmp_path):
         assert np.abs(again - lr).mean() < 2  # reduced again, it is the input
 
 
+@pytest.mark.slow
 def test_the_shipped_model_reaches_its_published_psnr_on_set5(test_data):
     super_resolve = load()
     values = []

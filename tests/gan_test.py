@@ -269,6 +269,7 @@ def skip_steps(monkeypatch, **figures):
     monkeypatch.setattr(GANTraining, "step", lambda *_: dict.fromkeys(names, 0.3) | figures)
 
 
+@pytest.mark.slow
 @once
 def test_a_run_starts_with_the_pretrained_generator(train_tiny, tmp_path, monkeypatch):
     skip_steps(monkeypatch)
@@ -473,6 +474,7 @@ def test_imagenet_weights_are_downloaded_by_keras(train_on_vgg, vgg_file, monkey
     assert losses(run) == losses(expected)
 
 
+@pytest.mark.slow
 @once
 def test_weights_that_cannot_be_downloaded_are_explained(train_on_vgg, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))

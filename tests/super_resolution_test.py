@@ -128,6 +128,7 @@ def test_even_tiles_are_no_more_and_no_larger(size, tile_size, halo):
     assert even - 1 <= 2 * halo or len(tile_spans(size, even - 1, halo)) > len(tile_spans(size, even, halo))
 
 
+@pytest.mark.slow
 def test_little_memory_is_taken_beside_the_result():
     model = wdsr_b(4, num_filters=2, num_res_blocks=1)
     super_resolve = SuperResolver(model, tile_size=64, self_ensemble=True)
