@@ -2,7 +2,8 @@
 # make torture: kills at random moments, odd and hostile files.
 # make results: the figures of the shipped models again, on the test sets in SR_TEST_DATA.
 # make test-backends: the tests on JAX and on PyTorch, in environments of their own without TensorFlow.
-# make test-optional: what needs the packages that are not required: OpenVINO, Ray, those of `convert.py export`.
+# make test-optional: what needs packages that are not required, OpenVINO and Ray; `convert.py export` is tested where
+# its requirements are installed (tests/runtimes_test.py).
 # The first two set up .venv first; VENV=DIR uses the environment in DIR as it is.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -49,8 +50,7 @@ test-backends: .venv-jax/.installed .venv-torch/.installed
 
 test-optional: .venv-optional/.installed
 	.venv-optional/bin/python -m pytest -n auto --dist load -m "slow or not slow" \
-		-k "engines or cluster or wdsr-a or wdsr-b-8-x4" $(addprefix tests/, \
-		cluster_test.py engines_test.py evaluate_sharing_test.py runtimes_test.py)
+		-k "engines or cluster" $(addprefix tests/, cluster_test.py engines_test.py evaluate_sharing_test.py)
 
 setup: $(if $(ready),,$(VENV)/.installed)
 
@@ -65,7 +65,7 @@ $(VENV)/.installed: requirements/base.txt requirements/tensorflow.txt requiremen
 	touch $@
 
 # The optional packages alone; all others are those of $(VENV).
-.venv-optional/.installed: requirements/export.txt requirements/openvino.txt requirements/ray.txt | setup
+.venv-optional/.installed: requirements/openvino.txt requirements/ray.txt | setup
 	$(BIN)/python -m venv .venv-optional
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 		> $$(echo .venv-optional/lib/python3*/site-packages)/others.pth
