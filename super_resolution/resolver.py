@@ -179,10 +179,11 @@ class SuperResolver:
                 del item  # while the next one is waited for
             return
         sent = deque()
-        for group in grouped(items, lambda item: self._size_at_once(image_of(item)), self.num_at_once):
-            is_alone = self._size_at_once(image_of(group[0])) is None
-            sent.append([(item, None) for item in group] if is_alone
-                        else zip(group, self._send([image_of(item) for item in group]), strict=True))
+        sized = ((item, image, self._size_at_once(image)) for item in items for image in [image_of(item)])
+        for group in grouped(sized, lambda one: one[2], self.num_at_once):
+            own, images, sizes = zip(*group, strict=True)
+            is_alone = sizes[0] is None
+            sent.append(zip(own, [None] if is_alone else self._send(images), strict=True))
             while len(sent) > (0 if is_alone else AHEAD):
                 yield from sent.popleft()
         while sent:
