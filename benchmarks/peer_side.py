@@ -17,7 +17,6 @@ import numpy as np
 FILTERS = {"edsr": 64, "wdsr-a": 32, "wdsr-b": 32}
 BATCH, PATCH = 16, 48
 IMAGE = 339, 510  # LR pixels: a DIV2K image at x4
-BATCHES = 25  # of one call that measures pairs a second
 
 
 def main(case):
@@ -89,42 +88,38 @@ def _multiply_adds(network, height, width=None):
     return complexity_of(network, 1, (width or height, height)).multiply_adds
 
 
-def ours_pairs(case):
-    """Pairs of patches for training: the stream alone, a constant batch in `fit`, and the stream in `fit`."""
+def ours_pairs(case, what="stream in fit"):
+    """Pairs of patches for training: the stream in `fit`, a constant batch in `fit`, or the stream alone."""
     from command_line.devices import use_onednn
 
     use_onednn()
     import keras
 
+    import train
+    from data import PatchSequence, tensorflow_dataset
     from datasets.patches import PatchStream
 
     stream = PatchStream(_pairs(case["folder"]), 2, BATCH, PATCH)
-    facts = {"pairs": BATCH * BATCHES}
-    if case["what"] == "stream":
-        return lambda: [stream.batch(i) for i in range(BATCHES)], facts
-    lr = keras.Input((None, None, 3))
-    network = keras.Model(lr, keras.layers.UpSampling2D(2)(keras.layers.Conv2D(3, 1)(lr)))
-    network.compile("sgd", "mae", jit_compile=False)
-    if case["what"] == "constant":
-        constant = _Constant(stream.batch(0))
-        return lambda: network.fit(constant, verbose=0, shuffle=False), facts
-    from data import PatchSequence, tensorflow_dataset
-
-    patches = PatchSequence(stream, BATCHES, 1, False, 16)
+    facts = {"pairs": BATCH * case["batches"]}
+    if what == "stream":
+        return lambda: [stream.batch(i) for i in range(case["batches"])], facts
+    if case["network"] == "one layer":
+        lr = keras.Input((None, None, 3))
+        network = keras.Model(lr, keras.layers.UpSampling2D(2)(keras.layers.Conv2D(3, 1)(lr)))
+        network.compile("sgd", "mae", jit_compile=False)
+    else:
+        _, network, _ = train.build(train.parse_args(["--profile", case["network"]]))
+    patches = PatchSequence(stream if what == "stream in fit" else Constant(stream.batch(0)), case["batches"])
     return lambda: network.fit(tensorflow_dataset(patches), verbose=0, shuffle=False), facts
 
 
-def _Constant(batch):
-    import keras
+class Constant:
+    """A stream of the same batch again and again."""
 
-    class Constant(keras.utils.PyDataset):
-        def __len__(self):
-            return BATCHES
+    batch_size = BATCH
 
-        def __getitem__(self, index):
-            return batch
-
-    return Constant()
+    def __init__(self, batch):
+        self.batch = lambda number: batch
 
 
 def _pairs(folder):
@@ -198,6 +193,8 @@ def peak(case):
 
 SIDES = {
     ("ours", "step"): ours_step, ("ours", "image"): ours_image, ("ours", "pairs"): ours_pairs, ("ours", "peak"): peak,
+    ("constant", "pairs"): lambda case: ours_pairs(case, "constant batch in fit"),
+    ("stream", "pairs"): lambda case: ours_pairs(case, "stream"),
     ("torch", "step"): torch_step, ("torch", "image"): torch_image,
     ("torch.compile", "step"): lambda case: torch_step(case, compile_it=True),
     ("torch.compile", "image"): lambda case: torch_image(case, compile_it=True),

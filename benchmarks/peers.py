@@ -30,7 +30,7 @@ IMAGES = ("edsr", 16), ("wdsr-b", 32), ("wdsr-b", 8)
 PLACES = "exported", "folder"  # of this machine
 SIDES = {"step": ("ours", "torch", "torch.compile"),
          "image": ("ours", "ours, OpenVINO", "torch", "torch.compile", "openvino"),
-         "pairs": ("ours",), "peak": ("ours",)}
+         "pairs": ("ours", "constant", "stream"), "peak": ("ours",)}
 
 
 class Side:
@@ -80,8 +80,7 @@ def measure(case, pythons, rounds):
 def describe(case):
     """Returns the name of a row."""
     if case["kind"] == "pairs":
-        return {"stream": "pairs of the stream alone", "constant": "pairs of a constant batch in `fit`",
-                "fit": "pairs of the stream in `fit`"}[case["what"]]
+        return f"pairs in `fit` of {case['network']} x2"
     if case["kind"] == "peak":
         return f"matrix product, {case['precision']}"
     return f"{case['kind']} {case['network']}-{case['blocks']} x{case['scale']}, {case['precision']}"
@@ -93,7 +92,8 @@ def cases(precisions, folder):
     for kind, scale, networks in (("step", 2, STEPS), ("image", 4, IMAGES)):
         rows += [{"kind": kind, "network": network, "blocks": blocks, "scale": scale, "precision": precision}
                  for network, blocks in networks for precision in precisions]
-    return rows + [{"kind": "pairs", "what": what, "folder": str(folder)} for what in ("stream", "constant", "fit")]
+    return rows + [{"kind": "pairs", "network": network, "batches": batches, "folder": str(folder)}
+                   for network, batches in (("one layer", 200), ("wdsr-b-8", 20))]
 
 
 def table(rows):
@@ -105,8 +105,7 @@ def table(rows):
         sides, case = row["sides"], row["case"]
         ours = sides["ours"]
         if case["kind"] in ("pairs", "peak"):
-            figure = (f"{ours['pairs'] / ours['median']:,.0f} a second" if case["kind"] == "pairs"
-                      else f"{speed(ours):,.0f} GFLOP/s")
+            figure = pairs(sides) if case["kind"] == "pairs" else f"{speed(ours):,.0f} GFLOP/s"
             lines.append(f"| {describe(case)} | {figure} | | | | | | | |")
             continue
         others = [side["median"] for name, side in sides.items() if not name.startswith("ours")]
@@ -116,6 +115,13 @@ def table(rows):
         share = f"{speed(ours) / peaks[case['precision']]:.0%}" if case["precision"] in peaks else ""
         lines.append(f"| {describe(case)} | {' | '.join(cells)} | {ratio} | {share} | {ours['first']:.1f} |")
     return "\n".join(lines)
+
+
+def pairs(sides):
+    """Returns how many pairs of patches a second a network gets, beside those of a constant batch."""
+    rates = {name: side["pairs"] / side["median"] for name, side in sides.items()}
+    return (f"{rates['ours']:,.0f} a second, {rates['ours'] / rates['constant']:.0%} of those of a constant batch; the "
+            f"stream alone {rates['stream']:,.0f}")
 
 
 def speed(side):
@@ -172,8 +178,9 @@ def main():
     args = parser().parse_args()
     here = machine()
     precisions = args.precisions or ["float32", *(["bfloat16"] if any("bf16" in x for x in here["wide"]) else [])]
-    pythons = {"ours": sys.executable, "torch": args.torch_python, "torch.compile": args.torch_python,
-               "openvino": args.openvino_python, "ours, OpenVINO": args.openvino_python}
+    pythons = {**dict.fromkeys(("ours", "constant", "stream"), sys.executable),
+               **dict.fromkeys(("torch", "torch.compile"), args.torch_python),
+               **dict.fromkeys(("openvino", "ours, OpenVINO"), args.openvino_python)}
     rows = []
     with training_data() as folder:
         for case in cases(precisions, folder):
