@@ -435,6 +435,8 @@ def test_the_name_of_a_shipped_model_is_a_pretrained_model(train_tiny, monkeypat
     argv = ["--profile", "wdsr-b-8", "--num-filters", 32, "--num-res-blocks", 8, "--pretrained-model"]
     (_, out, _), _ = train_tiny(*argv, "wdsr-b-8-x2")
     assert re.search(r"wdsr-b-8-x2.keras: copied the weights of \d+ layers\n", out)
+    (_, out, _), _ = train_tiny(*argv, "wdsr-b-8-x2", "--num-res-blocks", 12)
+    assert re.search(r"wdsr-b-8-x2.keras: copied the weights of \d+ layers; its 8 blocks stand for 12, each", out)
     assert_one_line_error(train_tiny(*argv, "wdsr-c")[0], "wdsr-c is none of the shipped models: choose ")
 
 

@@ -1,10 +1,13 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
+import pretrained
 import weights
 from errors import UserError
 from model import edsr, sr_resnet, wdsr_b
+from tests.conftest import ROOT
 from weights.native import load_native
 
 SIZES = {"num_filters": 6, "num_res_blocks": 2}
@@ -52,8 +55,9 @@ def test_a_network_that_does_not_enlarge_images_is_refused(tmp_path, build):
 
 def test_weights_are_copied_by_name_where_the_shapes_fit():
     source, target = wdsr_b(2, **SIZES), wdsr_b(4, **SIZES)
-    copied, skipped = weights.copy(source, target)
+    copied, skipped, blocks = weights.copy(source, target)
     assert skipped == ["tail", "skip"]
+    assert blocks is None
     assert len(copied) == 7
     for name in copied:
         layers = (target.get_layer(name), source.get_layer(name))
@@ -62,9 +66,48 @@ def test_weights_are_copied_by_name_where_the_shapes_fit():
 
 
 def test_edsr_hands_on_its_first_upsampling():
-    copied, skipped = weights.copy(edsr(2, **SIZES), edsr(4, **SIZES))
+    copied, skipped, _ = weights.copy(edsr(2, **SIZES), edsr(4, **SIZES))
     assert "upsample_1" in copied
     assert skipped == ["upsample_2"]
+
+
+@pytest.mark.parametrize(("network", "last"), [(wdsr_b, "conv"), (edsr, "conv_2")])
+def test_blocks_stand_several_times_in_a_deeper_network_and_add_as_much(network, last):
+    source, target = (network(2, num_filters=8, num_res_blocks=number) for number in (2, 5))
+    for layer in source.layers:  # the random ones have no biases
+        layer.set_weights([array + 0.1 * (array.ndim == 1) for array in layer.get_weights()])
+    copied, skipped, blocks = weights.copy(source, target)
+    assert (len(copied), skipped, blocks) == (len([layer for layer in target.layers if layer.weights]), [], (2, 5))
+    kernels = []
+    for number, origin, times in ((1, 1, 3), (2, 1, 3), (3, 1, 3), (4, 2, 2), (5, 2, 2)):
+        kernel, bias = target.get_layer(f"block_{number}_{last}").get_weights()
+        one_kernel, one_bias = source.get_layer(f"block_{origin}_{last}").get_weights()
+        assert bias == pytest.approx(one_bias / times)
+        assert kernel == pytest.approx(one_kernel / times, rel=0.6)
+        assert (kernel * times / one_kernel).std() == pytest.approx(0.1, rel=0.2)
+        kernels.append(kernel)
+    assert not np.array_equal(kernels[0], kernels[1])
+
+
+def test_a_deeper_network_begins_near_the_one_whose_blocks_it_has():
+    source, target = weights.load(pretrained.path_of("wdsr-b-8-x2")), wdsr_b(2, num_res_blocks=20)
+    weights.copy(source, target)
+    by_random_blocks = wdsr_b(2, num_res_blocks=20)
+    for layer in source.layers:
+        by_random_blocks.get_layer(layer.name).set_weights(layer.get_weights())
+    with Image.open(ROOT / "demo" / "nuthatch.jpg") as image:
+        lr = np.asarray(image.convert("RGB").crop((100, 100, 140, 140)), "float32")[None]
+    apart, apart_by_random_blocks = (np.abs(np.subtract(network(lr), source(lr))).mean()
+                                     for network in (target, by_random_blocks))
+    assert apart < apart_by_random_blocks / 5
+    assert apart < 3
+
+
+def test_the_blocks_of_a_network_that_does_not_end_them_in_convolutions_stand_for_themselves():
+    source, target = (sr_resnet(num_filters=4, num_res_blocks=number) for number in (1, 2))
+    _, skipped, blocks = weights.copy(source, target)
+    assert blocks is None
+    assert skipped == ["block_2_conv_1", "block_2_bn_1", "block_2_prelu", "block_2_conv_2", "block_2_bn_2"]
 
 
 def test_copying_nothing_is_an_error():

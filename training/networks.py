@@ -114,8 +114,9 @@ def learning_rate_schedule(name, learning_rate, *, num_steps=None, decay_steps=N
 
 def copy_pretrained(path, network):
     """Copies the weights of the model `path` to `network`, layer by layer, and says what could not be copied."""
-    copied, skipped = weights.copy(weights.load(path), network)
+    copied, skipped, blocks = weights.copy(weights.load(path), network)
     print(f"{path}: copied the weights of {len(copied)} layers"
+          + (f"; its {blocks[0]} blocks stand for {blocks[1]}, each several times in a row" if blocks else "")
           + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
 
 

@@ -1,4 +1,4 @@
-"""Our own model files (.keras), and the transfer of weights between models."""
+"""Our own model files (.keras)."""
 
 import io
 import zipfile
@@ -145,29 +145,3 @@ def _build(blueprint, arrays):
         if part.group:
             layer.set_weights(arrays[part.group])
     return keras.Model(outputs[blueprint.input], outputs[part.name], name=blueprint.name)
-
-
-def copy(source, target):
-    """Copies the weights of each layer of `source` to the layer of the same name in `target`.
-
-    Returns:
-        Two lists of layer names of `target`: copied, and not copied (absent in `source`, or of other shapes).
-
-    Raises:
-        UserError: no layer fits.
-    """
-    weights = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
-    copied, skipped = [], []
-    for layer in target.layers:
-        if not layer.weights:
-            continue
-        ours = weights.get(layer.name, [])
-        if [np.shape(array) for array in ours] == [tuple(weight.shape) for weight in layer.weights]:
-            layer.set_weights(ours)
-            copied.append(layer.name)
-        else:
-            skipped.append(layer.name)
-    if not copied:
-        raise UserError(f"nothing can be copied from {source.name} to {target.name}: "
-                        f"no layer has the same name and shape in both")
-    return copied, skipped
