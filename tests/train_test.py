@@ -193,6 +193,7 @@ def test_training_lowers_the_loss(train_tiny):
 @pytest.mark.parametrize("argv", [
     pytest.param(["--profile", "sr-resnet"], marks=pytest.mark.slow),
     ["--profile", "wdsr-a-8", "--padding", "same", "--loss", "charbonnier"],
+    ["--profile", "wdsr-b-8", "--loss", "fourier", "--precision", "bfloat16"],
     pytest.param(["--profile", "edsr-gen"], marks=pytest.mark.slow),
     pytest.param(["--profile", "edsr"], marks=pytest.mark.slow)])
 def test_every_network_and_loss_trains(train_tiny, argv):
