@@ -9,6 +9,7 @@ of each variant, and the differences to the first one seed by seed.
 
 import argparse
 import csv
+import hashlib
 import shlex
 import statistics
 import subprocess
@@ -20,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 
 def train(outdir, options, seed):
     """Trains in a process of its own; returns the last validation PSNR in dB."""
-    folder = outdir / f"{'_'.join(shlex.split(options)).strip('-').replace('/', '-') or 'base'}-seed-{seed}"
+    digest = hashlib.sha256(options.encode()).hexdigest()[:12]  # options may be longer than a name can be
+    folder = outdir / f"{digest}-seed-{seed}"
     runs = list(folder.glob("*/history.csv"))
     if not runs:
         command = [sys.executable, ROOT / "train.py", "-o", folder, "--seed", str(seed), *shlex.split(options)]
