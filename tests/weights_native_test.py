@@ -89,6 +89,22 @@ def test_blocks_stand_several_times_in_a_deeper_network_and_add_as_much(network,
     assert not np.array_equal(kernels[0], kernels[1])
 
 
+def test_a_block_that_stands_once_in_a_deeper_network_is_as_it_was():
+    source, target = (wdsr_b(2, num_filters=8, num_res_blocks=number) for number in (2, 3))
+    weights.copy(source, target)
+    for part in ("expand", "reduce", "conv"):
+        ours = target.get_layer(f"block_3_{part}").get_weights()
+        theirs = source.get_layer(f"block_2_{part}").get_weights()
+        assert all(np.array_equal(*pair) for pair in zip(ours, theirs, strict=True))
+
+
+def test_blocks_of_another_size_stand_for_none():
+    source, target = wdsr_b(2, num_filters=8, num_res_blocks=1), wdsr_b(2, num_filters=6, num_res_blocks=2)
+    copied, _, blocks = weights.copy(source, target)
+    assert copied == ["skip"]
+    assert blocks is None
+
+
 def test_a_deeper_network_begins_near_the_one_whose_blocks_it_has():
     source, target = weights.load(pretrained.path_of("wdsr-b-8-x2")), wdsr_b(2, num_res_blocks=20)
     weights.copy(source, target)

@@ -116,7 +116,7 @@ def copy_pretrained(path, network):
     """Copies the weights of the model `path` to `network`, layer by layer, and says what could not be copied."""
     copied, skipped, blocks = weights.copy(weights.load(path), network)
     print(f"{path}: copied the weights of {len(copied)} layers"
-          + (f"; its {blocks[0]} blocks stand for {blocks[1]}, each several times in a row" if blocks else "")
+          + (f"; its {blocks[0]} blocks stand for {blocks[1]}, each once or several times in a row" if blocks else "")
           + (f"; not copied: {', '.join(skipped)}" if skipped else ""))
 
 

@@ -1,12 +1,12 @@
 """The transfer of weights from one network to another."""
 
-import re
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from errors import UserError
+from weights.networks import num_blocks
 
 VARIATION = 0.1  # of the kernels of a block that stands several times, so that each of them learns something else
 
@@ -28,9 +28,9 @@ class Copied(NamedTuple):
 def copy(source, target):
     """Copies the weights of each layer of `source` to the layer of the same name in `target`.
 
-    Where `target` has more residual blocks, those of `source` stand for them, each several times in a row. What such a
-    block adds to its input is divided by their number, so that `target` begins near `source` (compare Gong et al.
-    2019, Efficient Training of BERT by Progressively Stacking, section 3).
+    Where `target` has more residual blocks, those of `source` stand for them, most of them several times in a row.
+    What such a block adds to its input is divided by their number, so that `target` begins near `source` (compare Gong
+    et al. 2019, Efficient Training of BERT by Progressively Stacking, section 3).
 
     Returns:
         `Copied`.
@@ -39,7 +39,7 @@ def copy(source, target):
         UserError: no layer fits.
     """
     weights = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
-    blocks = _num_blocks(source), _num_blocks(target)
+    blocks = tuple(num_blocks(layer.name for layer in network.layers) for network in (source, target))
     is_deeper = 0 < blocks[0] < blocks[1] and _branches_end_in_convolutions(target)
     if is_deeper:
         weights = _repeated(weights, target, *blocks)
@@ -56,12 +56,8 @@ def copy(source, target):
     if not copied:
         raise UserError(f"nothing can be copied from {source.name} to {target.name}: "
                         f"no layer has the same name and shape in both")
-    return Copied(copied, skipped, blocks if is_deeper else None)
-
-
-def _num_blocks(network):
-    numbers = (re.match(r"block_(\d+)_", layer.name) for layer in network.layers)
-    return max((int(number[1]) for number in numbers if number), default=0)
+    has_blocks = is_deeper and num_blocks(copied) > 0
+    return Copied(copied, skipped, blocks if has_blocks else None)
 
 
 def _branches_end_in_convolutions(network):
@@ -74,15 +70,18 @@ def _branches_end_in_convolutions(network):
 def _repeated(weights, target, num_source, num_target):
     """Returns the weights, by layer, of as many blocks as the target has."""
     rng = np.random.default_rng(0)
+    parts = [layer.name.removeprefix("block_1_") for layer in target.layers
+             if layer.weights and layer.name.startswith("block_1_")]
     origins = [i * num_source // num_target for i in range(num_target)]
-    result = {name: arrays for name, arrays in weights.items() if not name.startswith("block_")}
+    result = dict(weights)
     for i, origin in enumerate(origins):
-        parts = [layer.name.removeprefix(f"block_{i + 1}_") for layer in target.layers
-                 if layer.weights and layer.name.startswith(f"block_{i + 1}_")]
+        times = origins.count(origin)
         for part in parts:
             arrays = weights.get(f"block_{origin + 1}_{part}", [])
-            share = origins.count(origin) if part == parts[-1] else 1
-            result[f"block_{i + 1}_{part}"] = [_varied(array, rng) / share for array in arrays]
+            if times > 1:
+                share = times if part == parts[-1] else 1
+                arrays = [_varied(array, rng) / share for array in arrays]
+            result[f"block_{i + 1}_{part}"] = arrays
     return result
 
 

@@ -21,6 +21,11 @@ def block_layers(kind):
     return tuple(name.removeprefix("block_1_") for name in _weighted_layers(network) if name.startswith("block_1_"))
 
 
+def num_blocks(names):
+    """Returns the number of residual blocks among layers of these names."""
+    return len({name.split("_")[1] for name in names if name.startswith("block_")})
+
+
 def layer_shapes(kind, scale, num_filters, num_res_blocks, expansion=1, **others):
     """Returns the shapes of the weights of each layer, by name, as the network itself has them.
 
@@ -48,7 +53,7 @@ def read_sizes(path, source):
     num_colours, num_filters = _kernel(path, source, "head").array.shape[2:]
     if num_colours == 1:
         raise UserError(f"{path}: is a network for images of 1 colour, grey: networks for RGB are supported")
-    num_res_blocks = len({name.split("_")[1] for name in source.layers if name.startswith("block_")})
+    num_res_blocks = num_blocks(source.layers)
     if num_res_blocks > MAX_BLOCKS:
         raise UserError(f"{path}: claims {num_res_blocks:,} blocks: far more than such a network has")
     if num_filters > MAX_FILTERS:
