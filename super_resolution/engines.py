@@ -11,6 +11,7 @@ import numpy as np
 
 from choices import ENGINES
 from errors import UserError
+from model.common import multiply_pointwise
 
 
 def choose_engine(name="auto", precision="float32"):
@@ -107,6 +108,8 @@ def _tensorflow_forward(model):
 
 def _jax_forward(model):
     import jax
+
+    multiply_pointwise(model)
 
     @jax.jit
     def forward(trainable, non_trainable, batch):

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
 from model import PixelShuffle, SymmetricPadding
+from model.common import multiply_pointwise
 from tests.conftest import to_numpy
 
 
@@ -21,3 +23,19 @@ def test_symmetric_padding_equals_numpy_from_one_pixel_up(size):
         assert np.array_equal(padded, np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), "symmetric"))
     else:
         assert np.isin(padded, x).all()
+
+
+def test_pointwise_convolutions_in_float32_become_products_with_the_same_result():
+    model = keras.Sequential([
+        keras.Input((None, None, 4)), keras.layers.Conv2D(6, 1, bias_initializer="random_normal", name="product"),
+        keras.layers.Conv2D(6, 1, strides=2), keras.layers.Conv2D(4, 1, dtype="mixed_bfloat16"),
+        keras.layers.Conv2D(6, 3, dtype="float32")])
+    images = np.random.default_rng(0).normal(size=(2, 7, 5, 4)).astype("float32")
+    expected = to_numpy(model(images))
+    own = [layer.convolution_op for layer in model.layers]
+    multiply_pointwise(model)
+    assert [layer.convolution_op == before for layer, before in zip(model.layers, own, strict=True)] == [
+        False, True, True, True]
+    assert to_numpy(model(images)) == pytest.approx(expected, abs=2e-2)
+    assert to_numpy(model.layers[0](images)) == pytest.approx(
+        images @ to_numpy(model.layers[0].kernel)[0, 0] + to_numpy(model.layers[0].bias), abs=1e-5)

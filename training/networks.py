@@ -9,6 +9,7 @@ from keras.optimizers import schedules
 import weights
 from errors import UserError
 from model import build_network, pixel_loss, psnr
+from model.common import multiply_pointwise
 from optimizer import AdamWithWeightnorm, WarmUp, data_based_initialization
 from training.distribution import Devices
 
@@ -44,6 +45,7 @@ def build_models(name, scale, *, precision="float32", padding="symmetric", devic
     with computing_in(precision), devices.scope():
         network = build_network(name, scale, padding="valid" if padding == "symmetric" else padding,
                                 **hyper_parameters)
+    multiply_pointwise(network)
     devices.prepare(network)
     return inference_model, network
 
