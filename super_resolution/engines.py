@@ -42,6 +42,15 @@ def to_array(result):
     return keras.ops.convert_to_numpy(result) if keras.backend.backend() == "torch" else np.asarray(result)
 
 
+def send_back(results):
+    """Lets the device send what a compiled network returns, a tensor or several, to the host as soon as it is done,
+    while the host does something else; JAX alone can."""
+    if keras.backend.backend() == "jax":
+        for result in keras.tree.flatten(results):
+            result.copy_to_host_async()
+    return results
+
+
 def on_gpu():
     """Whether the Keras backend computes on a GPU, which goes on while the host does something else."""
     backend = keras.backend.backend()

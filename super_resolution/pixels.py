@@ -30,6 +30,7 @@ class ArrayPixels:
         self.lr, self.scale = lr, scale
         channels = 1 if lr.ndim == 2 else lr.shape[2]
         self.is_grey = channels < 3
+        self.are_bytes = lr.dtype == np.uint8 and not self.is_grey  # of what the network makes
         self.unit = np.float32(257 if lr.dtype == np.uint16 else 1)  # 257 = 65535 / 255
         self.alpha = Resizing(lr[..., -1], scale) if channels in (2, 4) else None
         # A visible pixel of the output is within 2.5 LR pixels, bicubic's overshoot, of a visible one of the input.
@@ -83,7 +84,8 @@ class ArrayPixels:
             return part
         if self.is_grey:
             part = (part @ np.array(BT601_LUMA, np.float32))[..., None]
-        part = round_half_up(part * self.unit, self.lr.dtype)
+        if part.dtype != self.lr.dtype:
+            part = round_half_up(part * self.unit, self.lr.dtype)
         if self.alpha is not None:
             part = np.dstack([part, self.alpha.part(rows, columns)])
         return part.reshape(*part.shape[:2], *self.lr.shape[2:])

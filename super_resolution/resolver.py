@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from errors import UserError
+from imaging.rounding import round_half_up
 from super_resolution.engines import compiler, on_gpu
-from super_resolution.forward import cut_network, whole_network
+from super_resolution.forward import cut_network, in_bytes, whole_network
 from super_resolution.pixels import ArrayPixels, PILPixels
 from super_resolution.reach import grid, split_tail
 from super_resolution.tiles import (
@@ -65,6 +66,7 @@ class SuperResolver:
                  engine="keras"):
         self.model, self.self_ensemble, self.name = model, self_ensemble, name or model.name
         self.exact, self._exact_forward = exact, None
+        self._byte_forward = None
         self.is_gpu, self.engine = on_gpu() if is_gpu is None else is_gpu, engine
         self.memory = memory
         self.scale = model_scale(model)
@@ -123,7 +125,7 @@ class SuperResolver:
         """
         pixels = (PILPixels if isinstance(image, Image.Image) else ArrayPixels)(image, self.scale, self.halo)
         sr = pixels.new()
-        for rows, columns, part in self.parts(pixels.lr.shape, pixels.read, progress):
+        for rows, columns, part in self._parts(pixels, progress):
             pixels.write(sr, rows, columns, part)
         return sr
 
@@ -134,7 +136,7 @@ class SuperResolver:
         is an array.
         """
         pixels = ArrayPixels(image, self.scale, self.halo)
-        for rows, columns, part in self.parts(pixels.lr.shape, pixels.read, progress):
+        for rows, columns, part in self._parts(pixels, progress):
             if columns.start == 0:
                 strips = pixels.new_strips(rows)
             pixels.write_strips(strips, rows, columns, part)
@@ -142,22 +144,30 @@ class SuperResolver:
             while columns.stop == pixels.lr.shape[1] * self.scale and strips:
                 yield strips.pop(0)
 
-    def parts(self, shape, read, progress=lambda num_lr_pixels: None):
+    def parts(self, shape, read, progress=lambda num_lr_pixels: None, are_bytes=False):
         """Yields a super-resolved image part by part: the slices of its rows and columns, and their pixels.
 
         Args:
             shape: height and width of the LR image.
             read: function of a slice of rows and one of columns: returns these LR pixels, (h, w, 3) in [0, 255].
             progress: function of the number of LR pixels done since its last call.
+            are_bytes: whether the pixels are to be uint8, rounded half up and clipped; else they are float32.
         """
         sent = deque()
         for group in grouped(tiles(shape, self.tile_size, self.halo, self.grid), window_size, self.num_at_once):
             sent.append((group, self._begin([np.asarray(read(rows.window(), columns.window()), np.float32)
-                                             for rows, columns in group], _num_pixels(group), progress)))
+                                             for rows, columns in group], _num_pixels(group), progress, are_bytes)))
             if len(sent) > (AHEAD if self.is_gpu else 0):
                 yield from self._finished(*sent.popleft())
         while sent:
             yield from self._finished(*sent.popleft())
+
+    def _parts(self, pixels, progress):
+        """Yields the parts of what becomes of `ArrayPixels`, rounded already where a GPU does that."""
+        return self.parts(pixels.lr.shape, pixels.read, progress, self._in_bytes(pixels))
+
+    def _in_bytes(self, pixels):
+        return self.is_gpu and not self.self_ensemble and pixels.are_bytes
 
     def num_at_once(self, size):
         """Returns how many tiles or images of this height and width are computed at once."""
@@ -203,7 +213,7 @@ class SuperResolver:
         try:
             pixels = [ArrayPixels(image, self.scale, self.halo) for image in images]
             wait = functools.cache(self._begin([one.read(rows.window(), columns.window()) for one in pixels], 0,
-                                               lambda num_lr_pixels: None))
+                                               lambda num_lr_pixels: None, all(map(self._in_bytes, pixels))))
         except Exception:  # noqa: BLE001 - too much at once, for the memory as a rule; alone each tells its own error
             return [None] * len(images)
 
@@ -224,13 +234,16 @@ class SuperResolver:
             yield (rows.part(scale), columns.part(scale),
                    sr[rows.part_of_window(scale), columns.part_of_window(scale)])
 
-    def _begin(self, lrs, num_pixels, progress):
-        """Begins with tiles of one size, which count `num_pixels`; returns a function that waits for their batch."""
+    def _begin(self, lrs, num_pixels, progress, are_bytes):
+        """Begins with tiles of one size, which count `num_pixels`; returns a function that waits for their batch.
+
+        `progress` and `are_bytes` are those of `parts`.
+        """
         if self.grid > 1:  # as the network itself does, and so that what is flipped begins on its grid as well
             lrs = [np.pad(lr, [*((0, rounded_up(size, self.grid) - size) for size in lr.shape[:2]), (0, 0)],
                           "symmetric") for lr in lrs]
         batch = lrs[0][None] if len(lrs) == 1 else np.stack(lrs)
-        waits = (self._apply(np.rot90(batch[:, :, ::-1] if flip else batch, quarters, axes=(1, 2)))
+        waits = (self._apply(np.rot90(batch[:, :, ::-1] if flip else batch, quarters, axes=(1, 2)), are_bytes)
                  for flip, quarters in (VARIANTS if self.self_ensemble else VARIANTS[:1]))
         if self.is_gpu:
             waits = list(waits)
@@ -249,31 +262,45 @@ class SuperResolver:
 
         return wait
 
-    def _apply(self, batch):
-        wait = self._forward(batch)
-        return wait if self.exact is None else lambda: self._checked(batch, wait())
+    def _apply(self, batch, are_bytes):
+        """Begins with a batch in one of its turns; returns a function that waits for it."""
+        if not are_bytes:
+            wait = self._forward(batch)
+            return wait if self.exact is None else lambda: self._checked(batch, wait())
+        if self._byte_forward is None:
+            self._byte_forward = self._forward_of(self.model, self._stages(self.model) if self.memory else [], in_bytes)
+        wait = self._byte_forward(batch)
+        return (lambda: wait()[0]) if self.exact is None else lambda: self._checked(batch, *wait())
 
-    def _checked(self, batch, sr):
-        """Returns `sr`, the network's output for a batch, with what is not finite computed again in float32."""
-        if np.isfinite(sr.min()) and np.isfinite(sr.max()):  # which pass a NaN on
+    def _checked(self, batch, sr, are_finite=None):
+        """Returns `sr`, the network's output for a batch, with what is not finite computed again in float32.
+
+        `are_finite` says it of each image where `sr` is rounded.
+        """
+        if are_finite is None and np.isfinite(sr.min()) and np.isfinite(sr.max()):  # which pass a NaN on
+            return sr
+        if are_finite is None:
+            are_finite = [np.isfinite(one).all() for one in sr]
+        if all(are_finite):
             return sr
         if self._exact_forward is None:
             print(f"{self.name}: 16 bits do not hold some of its values: such parts are computed again in float32",
                   file=sys.stderr, flush=True)
             self._exact_forward = self._forward_of(self.exact, self._stages(self.exact) if self.memory else [])
-        again = [i for i, one in enumerate(sr) if not np.isfinite(one).all()]
-        sr = np.array(sr)
-        sr[again] = self._exact_forward(batch[again])()
+        again = [i for i, is_finite in enumerate(are_finite) if not is_finite]
+        sr, exact = np.array(sr), self._exact_forward(batch[again])()
+        sr[again] = exact if sr.dtype == exact.dtype else round_half_up(exact, sr.dtype)
         return sr
 
-    def _forward_of(self, model, stages):
+    def _forward_of(self, model, stages, ending=lambda network: network):
+        """Returns `model` as a function of batches; `ending` is applied to it, or to the second of two stages."""
         if self.memory and len(stages) == 2:
             body, tail = stages
             # Features and output take the other half.
             tail_size = largest_tile(self.memory / 2, tail.pixel_bytes, tail.halo)
-            return cut_network(body.network, tail.network, compiler(self.engine), self.scale, tail_size, tail.halo,
-                               self.is_gpu)
-        return whole_network(model, compiler(self.engine))
+            return cut_network(body.network, ending(tail.network), compiler(self.engine), self.scale, tail_size,
+                               tail.halo, self.is_gpu)
+        return whole_network(ending(model), compiler(self.engine))
 
     def _stages(self, model):
         try:

@@ -11,8 +11,10 @@ import evaluate
 from errors import UserError
 from evaluation import load_model
 from imaging.image_files import read_image
+from imaging.rounding import round_half_up
 from super_resolution import SuperResolver
 from super_resolution import resolver as module
+from super_resolution.pixels import ArrayPixels
 from super_resolution.precision import mixed
 from super_resolution.tiles import grouped, tiles, window_size
 from tests.conftest import make_photo, save_photo
@@ -47,6 +49,24 @@ def test_batches_of_tiles_that_are_sent_ahead_give_what_single_tiles_give(model,
     assert sum(counts[0]) == sum(counts[1]) == lr.shape[0] * lr.shape[1]
 
 
+@pytest.mark.parametrize("options", [{"tile_size": 40}, {"memory": MEMORY}])
+def test_a_gpu_sends_back_bytes_that_are_rounded_as_on_the_host(model, few_at_once, options):
+    resolver = SuperResolver(model, is_gpu=True, **options)
+    rgba = np.dstack([make_photo(41, 107), np.full((41, 107), 200, np.uint8)])
+    for image in (rgba[..., :3], rgba):
+        exact = resolver(image[..., :3].astype(np.float32))
+        parts = list(resolver._parts(ArrayPixels(image, 2, resolver.halo), lambda num_pixels: None))
+        assert len(parts) > 1
+        assert {part.dtype for _, _, part in parts} == {np.dtype(np.uint8)}
+        enlarged = resolver.enlarge(image)[..., :3]
+        assert np.abs(enlarged - np.clip(exact, 0, 255)).max() <= 0.5 + 1e-3
+        assert np.mean(enlarged == round_half_up(exact, np.uint8)) > 0.999
+        assert len(np.unique(enlarged)) > 20
+    for image in (rgba[..., 0], rgba.astype(np.uint16)):
+        parts = resolver._parts(ArrayPixels(image, 2, resolver.halo), lambda num_pixels: None)
+        assert {part.dtype for _, _, part in parts} == {np.dtype(np.float32)}
+
+
 def test_groups_are_neighbours_of_one_size():
     spans = list(tiles((100, 103), 40, 5, grid=4))
     groups = list(grouped(iter(spans), window_size, lambda size: 2))
@@ -67,13 +87,13 @@ def test_an_image_that_is_none_is_left_to_its_own_error(model, few_at_once):
 
 def seen_by(resolver):
     """Returns the list to which the shape of every batch is added that `resolver` computes from now on."""
-    shapes, forward = [], resolver._forward
+    shapes, apply = [], resolver._apply
 
-    def watched(batch):
+    def watched(batch, are_bytes):
         shapes.append(batch.shape)
-        return forward(batch)
+        return apply(batch, are_bytes)
 
-    resolver._forward = watched
+    resolver._apply = watched
     return shapes
 
 
@@ -120,17 +140,17 @@ def test_images_are_computed_one_by_one_where_there_is_no_gpu(model):
 @pytest.mark.parametrize("is_late", [False, True])
 def test_what_cannot_be_computed_at_once_is_computed_alone(model, few_at_once, is_late):
     resolver = SuperResolver(model, tile_size=40, is_gpu=True)
-    forward, images = resolver._forward, [make_photo(20, 22, seed=seed) for seed in range(6)]
+    apply, images = resolver._apply, [make_photo(20, 22, seed=seed) for seed in range(6)]
 
     def fail():
         raise MemoryError("no room for several")
 
-    def failing(batch):
+    def failing(batch, are_bytes):
         if len(batch) == 1:
-            return forward(batch)
+            return apply(batch, are_bytes)
         return fail if is_late else fail()
 
-    resolver._forward = failing
+    resolver._apply = failing
     enlarged = [enlarge() if enlarge else resolver.enlarge(image)
                 for image, enlarge in resolver.each(images, lambda image: image)]
     single = SuperResolver(model)
