@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -204,22 +205,31 @@ def check(write, folder, smoke):
     Image.open(ROOT / "demo" / "nuthatch.jpg").convert("RGB").resize((90, 70)).save(folder / "photo.png")
 
     def script(device, name, *argv):
-        subprocess.run([sys.executable, ROOT / f"{name}.py", *map(str, argv)], check=True, stdout=subprocess.DEVNULL,
-                       cwd=ROOT, env={**os.environ, **(CPU_ONLY if device == "cpu" else {})})
+        subprocess.run([sys.executable, ROOT / f"{name}.py", *map(str, argv), "--gpu-memory-fraction", "0.2"],
+                       check=True, stdout=subprocess.DEVNULL, cwd=ROOT,
+                       env={**os.environ, **(CPU_ONLY if device == "cpu" else {})})
 
     def train(device, outdir, epochs):
         script(device, "train", "-d", folder / "BIN", "-o", outdir, *TINY, "--epochs", epochs, "--data-on-device",
                "yes" if device == "gpu" else "no")
         return next(iter(outdir.glob("*")))
 
-    runs = {}
-    for device in ("gpu", "cpu"):
-        run = runs[device] = train(device, folder / device, 2)
-        model = max((run if device == "gpu" else runs["gpu"]).glob("models/*002*.keras"))  # one model for both
+    def use(device, model):
         script(device, "evaluate", "-d", folder / "BIN", "-i", model, "-o", folder / f"{device}.json")
         script(device, "demo", "-i", folder / "photo.png", "-o", folder / f"{device}.png", "-m", model)
-    resumed = train("gpu", folder / "resumed", 1)
-    script("gpu", "train", "--resume", resumed, "--epochs", 2)
+
+    def resume():
+        run = train("gpu", folder / "resumed", 1)
+        script("gpu", "train", "--resume", run, "--epochs", 2)
+        return run
+
+    with ThreadPoolExecutor() as side_by_side:  # most of what each of them does is to start
+        going = {device: side_by_side.submit(train, device, folder / device, 2) for device in ("gpu", "cpu")}
+        resuming = side_by_side.submit(resume)
+        runs = {device: run.result() for device, run in going.items()}
+        model = max(runs["gpu"].glob("models/*002*.keras"))  # one model for both
+        list(side_by_side.map(lambda device: use(device, model), runs))
+        resumed = resuming.result()
 
     def losses(run):
         with open(run / "history.csv", encoding="utf-8", newline="") as file:
