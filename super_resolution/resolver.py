@@ -125,7 +125,7 @@ class SuperResolver:
         """
         pixels = (PILPixels if isinstance(image, Image.Image) else ArrayPixels)(image, self.scale, self.halo)
         sr = pixels.new()
-        for rows, columns, part in self._parts(pixels, progress):
+        for rows, columns, part in self._parts_of(pixels, progress):
             pixels.write(sr, rows, columns, part)
         return sr
 
@@ -136,7 +136,7 @@ class SuperResolver:
         is an array.
         """
         pixels = ArrayPixels(image, self.scale, self.halo)
-        for rows, columns, part in self._parts(pixels, progress):
+        for rows, columns, part in self._parts_of(pixels, progress):
             if columns.start == 0:
                 strips = pixels.new_strips(rows)
             pixels.write_strips(strips, rows, columns, part)
@@ -151,7 +151,8 @@ class SuperResolver:
             shape: height and width of the LR image.
             read: function of a slice of rows and one of columns: returns these LR pixels, (h, w, 3) in [0, 255].
             progress: function of the number of LR pixels done since its last call.
-            are_bytes: whether the pixels are to be uint8, rounded half up and clipped; else they are float32.
+            are_bytes: whether the pixels are to be uint8, rounded half up and clipped, which a self-ensemble cannot be;
+                else they are float32.
         """
         sent = deque()
         for group in grouped(tiles(shape, self.tile_size, self.halo, self.grid), window_size, self.num_at_once):
@@ -162,7 +163,7 @@ class SuperResolver:
         while sent:
             yield from self._finished(*sent.popleft())
 
-    def _parts(self, pixels, progress):
+    def _parts_of(self, pixels, progress):
         """Yields the parts of what becomes of `ArrayPixels`, rounded already where a GPU does that."""
         return self.parts(pixels.lr.shape, pixels.read, progress, self._in_bytes(pixels))
 

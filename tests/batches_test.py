@@ -55,7 +55,7 @@ def test_a_gpu_sends_back_bytes_that_are_rounded_as_on_the_host(model, few_at_on
     rgba = np.dstack([make_photo(41, 107), np.full((41, 107), 200, np.uint8)])
     for image in (rgba[..., :3], rgba):
         exact = resolver(image[..., :3].astype(np.float32))
-        parts = list(resolver._parts(ArrayPixels(image, 2, resolver.halo), lambda num_pixels: None))
+        parts = list(resolver._parts_of(ArrayPixels(image, 2, resolver.halo), lambda num_pixels: None))
         assert len(parts) > 1
         assert {part.dtype for _, _, part in parts} == {np.dtype(np.uint8)}
         enlarged = resolver.enlarge(image)[..., :3]
@@ -63,7 +63,7 @@ def test_a_gpu_sends_back_bytes_that_are_rounded_as_on_the_host(model, few_at_on
         assert np.mean(enlarged == round_half_up(exact, np.uint8)) > 0.999
         assert len(np.unique(enlarged)) > 20
     for image in (rgba[..., 0], rgba.astype(np.uint16)):
-        parts = resolver._parts(ArrayPixels(image, 2, resolver.halo), lambda num_pixels: None)
+        parts = resolver._parts_of(ArrayPixels(image, 2, resolver.halo), lambda num_pixels: None)
         assert {part.dtype for _, _, part in parts} == {np.dtype(np.float32)}
 
 
