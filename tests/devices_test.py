@@ -3,6 +3,7 @@ import os
 import keras
 import pytest
 
+import train
 from command_line import choose_tf32, prepare_backend, report_devices
 
 
@@ -38,6 +39,12 @@ def test_training_lets_tensorflow_use_onednn_unless_the_user_says_otherwise(monk
     assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
     prepare_backend(0.8, trains=True)
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+
+
+def test_what_a_training_sets_does_not_reach_the_processes_of_other_tests(run_main, tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert run_main(train, "-d", tmp_path / "none", "-o", tmp_path)[0] == 1
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
 
 
 def is_tf32_allowed():
