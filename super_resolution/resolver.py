@@ -278,9 +278,9 @@ class SuperResolver:
 
         `are_finite` says it of each image where `sr` is rounded.
         """
-        if are_finite is None and np.isfinite(sr.min()) and np.isfinite(sr.max()):  # which pass a NaN on
-            return sr
         if are_finite is None:
+            if np.isfinite(sr.min()) and np.isfinite(sr.max()):  # which pass a NaN on
+                return sr
             are_finite = [np.isfinite(one).all() for one in sr]
         if all(are_finite):
             return sr
